@@ -1,0 +1,28 @@
+"""Locks the direct requirements of a folder with hashes, without naming any index."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from invoke.context import Context
+
+from tasks.lib.paths import ROOT
+from tasks.lib.runner import run
+
+# Folder of each requirements.in and the Python range that its lock must hold for.
+LOCKS: dict[Path, list[str]] = {
+    ROOT: ["--universal", "--python-version", "3.10"],
+    ROOT / "service": ["--python-version", "3.11"],
+}
+HEADER = "# Locked from requirements.in with hashes: ./inv requirements.lock\n"
+
+
+def lock(c: Context, upgrade: bool = False) -> None:
+    """Rewrites each requirements.txt. upgrade: newest versions instead of the locked ones."""
+    for folder, versions in LOCKS.items():
+        target = folder / "requirements.txt"
+        argv = [sys.executable, "-m", "uv", "pip", "compile", *versions, "--generate-hashes", "--quiet"]
+        argv += ["--no-annotate", "--no-header", "requirements.in", "--output-file", "requirements.txt"]
+        run(c, [*argv, *(["--upgrade"] if upgrade else [])], step=f"lock {target}", timeout=300, cwd=folder)
+        target.write_text(HEADER + target.read_text(encoding="utf-8"), encoding="utf-8")

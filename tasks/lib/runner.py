@@ -1,0 +1,86 @@
+"""The one way external programs are run: argv list, echo, redaction, deadline and a named failure."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from invoke.context import Context
+from invoke.exceptions import CommandTimedOut, UnexpectedExit
+from invoke.runners import Result
+
+from tasks.lib import terminal
+from tasks.lib.errors import Code, Stop
+
+MISSING = 127  # what a shell answers for a program that it cannot find
+SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|API_KEY|ACCESS_KEY|PRIVATE_KEY)", re.IGNORECASE)
+URL_LOGIN = re.compile(r"(?<=://)[^/@\s]+:[^/@\s]+(?=@)")
+TAIL_LINES = 12
+
+
+def redact(text: str, secrets: Sequence[str] = ()) -> str:
+    """The text without the given secrets, without the values of secret-looking variables and without URL logins."""
+    from_environment = (v for k, v in os.environ.items() if SECRET_NAME.search(k) and len(v) >= 6)
+    for secret in sorted({*secrets, *from_environment} - {""}, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return URL_LOGIN.sub("***", text)
+
+
+def tail(result: Result, secrets: Sequence[str] = ()) -> str:
+    """The last lines that a failed program printed, redacted; stderr if it wrote there, else stdout."""
+    lines = (result.stderr.strip() or result.stdout.strip()).splitlines()[-TAIL_LINES:]
+    return redact("\n".join(f"    {line[:400]}" for line in lines), secrets)
+
+
+def run(
+    c: Context,
+    argv: Sequence[str | Path],
+    *,
+    step: str,
+    timeout: float,
+    fix: str = "",
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    secrets: Sequence[str] = (),
+    cwd: Path | None = None,
+    ok: Collection[int] = (0,),
+    code: Code = Code.COULD_NOT_RUN,
+    quiet: bool = False,
+    show: bool = False,
+) -> Result:
+    """Runs one program to its end and returns its result.
+
+    step: what the operator would call it. timeout: seconds. fix: the next command when it fails. env: added to the
+    environment. stdin: text, the place for secrets. secrets: values never to be shown. ok: exit codes that are no
+    failure. quiet: a query, not echoed and run also under --dry. show: its output is streamed.
+    Raises Stop with `code` when the program is missing, too slow, or ends with another exit code.
+    """
+    words = [str(word) for word in argv]
+    if cwd is not None:
+        words = ["env", f"--chdir={cwd}", *words]
+    line = shlex.join(words)
+    if not quiet:
+        terminal.command(redact(line, secrets))
+    options: dict[str, object] = {"hide": not show, "warn": True, "timeout": timeout}
+    options["in_stream"] = io.StringIO(stdin) if stdin is not None else False
+    if env:
+        options["env"] = dict(env)
+    if quiet:
+        options["dry"] = False
+    try:
+        result = c.run(line, **options)
+    except CommandTimedOut as error:
+        raise Stop(f"{step}: no answer from {words[0]} within {timeout:g} s", code, fix) from error
+    except UnexpectedExit as error:
+        result = error.result
+    if result is None or result.exited in ok:
+        return result or Result(command=line)
+    name = Path(words[2] if cwd is not None else words[0]).name
+    if result.exited == MISSING:
+        raise Stop(f"{step}: the program {name} was not found", code, fix or "./inv doctor")
+    detail = tail(result, secrets)
+    raise Stop(f"{step}: {name} ended with exit code {result.exited}" + (f"\n{detail}" if detail else ""), code, fix)

@@ -1,0 +1,180 @@
+"""One file per environment, gitops/environments/<env>/environment.yaml, read into a model that forbids unknown keys."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasks.lib.errors import Code, Stop
+from tasks.lib.paths import ROOT
+
+ENVIRONMENTS = ROOT / "gitops" / "environments"
+SERVICE = "slipway-service"
+
+
+class Severity(str, Enum):
+    """Severities as Trivy and the CVSS tables name them."""
+
+    CRITICAL = "CRITICAL"
+    HIGH = "HIGH"
+    MEDIUM = "MEDIUM"
+    LOW = "LOW"
+    UNKNOWN = "UNKNOWN"
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LabCluster(Strict):
+    """The local platform; brings its own registry and Git remote."""
+
+    kind: Literal["lab"]
+
+
+class ContextCluster(Strict):
+    """A cluster that a kubeconfig context names: kind, k3d, minikube, EKS or any other."""
+
+    kind: Literal["context"]
+    context: str = Field(min_length=1)
+    kubeconfig: Path | None = Field(None, description="file; default: $KUBECONFIG, then ~/.kube/config")
+    install_argocd: bool = Field(True, description="install Argo CD from its upstream manifests when it is missing")
+
+
+class Registry(Strict):
+    """Where images are pushed to and pulled from."""
+
+    repository: str = Field(min_length=3, description="host[:port]/path, without a tag")
+    insecure: bool = Field(False, description="plain HTTP; a loopback registry never needs this")
+
+
+class GitRemote(Strict):
+    """Where the desired state lives."""
+
+    url: str = Field(min_length=3)
+    branch: str = "main"
+
+
+class Gates(Strict):
+    """What a release must pass before it may run here."""
+
+    severities: list[Severity] = Field(default=[Severity.CRITICAL, Severity.HIGH], min_length=1)
+    max_database_age_days: int = Field(7, ge=1, le=3650)
+    allow_snapshot: bool = Field(
+        False, description="accept the advisories shipped with Slipway where no newer are reachable"
+    )
+    advisories: list[str] = Field(
+        default=["https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"],
+        description="OSV zip files of PyPI advisories, tried in order; a file:// URL names an air-gapped copy",
+    )
+    trivy_databases: list[str] = Field(
+        default=["mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"],
+        description="registries of Trivy's database, tried in order",
+    )
+
+
+class Smoke(Strict):
+    """The smoke test of a release, sent through the Service."""
+
+    attempts: int = Field(3, ge=1, le=20, description="tries per check; a check passes when one try passes")
+    timeout_seconds: float = Field(5.0, gt=0, le=60)
+
+
+class Rollout(Strict):
+    """How long a release may take to arrive, and what counts as arrived."""
+
+    timeout_seconds: float = Field(180.0, ge=10, le=3600)
+    version_checks: int = Field(3, ge=1, le=20, description="times in a row that every pod must answer with the SHA")
+
+
+Cluster = Annotated[LabCluster | ContextCluster, Field(discriminator="kind")]
+
+
+class Environment(Strict):
+    """One environment: where it runs, what it demands, how it is checked."""
+
+    name: str = Field("", description="the folder's name; not written in the file")
+    cluster: Cluster
+    registry: Registry | None = Field(None, description="required unless the cluster is the lab")
+    git: GitRemote | None = Field(None, description="required unless the cluster is the lab")
+    protected: bool = Field(False, description="ask before every change, refuse --dirty releases")
+    gates: Gates = Gates()
+    smoke: Smoke = Smoke()
+    rollout: Rollout = Rollout()
+
+    @property
+    def namespace(self) -> str:
+        return f"slipway-{self.name}"
+
+    @property
+    def application(self) -> str:
+        """Name of the Argo CD Application and of the Helm release."""
+        return f"slipway-{self.name}"
+
+    @property
+    def folder(self) -> str:
+        """The environment's folder inside the desired-state repository."""
+        return f"gitops/environments/{self.name}"
+
+
+def known(folder: Path = ENVIRONMENTS) -> list[str]:
+    """Names of all environments that have a file."""
+    return sorted(path.parent.name for path in folder.glob("*/environment.yaml"))
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        where = ".".join(str(part) for part in problem["loc"]) or "(file)"
+        message = problem["msg"]
+        if problem["type"] == "extra_forbidden":
+            message = f"unknown key; allowed here: {', '.join(_allowed(problem['loc'][:-1]))}"
+        lines.append(f"{path}: {where}: {message}")
+    return "\n".join(lines)
+
+
+def _allowed(where: tuple[int | str, ...]) -> list[str]:
+    """Keys that the model at this place of the file knows."""
+    model: type[BaseModel] = Environment
+    kinds: dict[object, type[BaseModel]] = {"lab": LabCluster, "context": ContextCluster}
+    sections: dict[object, type[BaseModel]] = {
+        "registry": Registry,
+        "git": GitRemote,
+        "gates": Gates,
+        "smoke": Smoke,
+        "rollout": Rollout,
+        **kinds,
+    }
+    for part in where:
+        model = sections.get(part, model)
+    return [key for key in model.model_fields if key != "name"]
+
+
+def load(name: str = "local", folder: Path = ENVIRONMENTS) -> Environment:
+    """The environment of this name. Raises Stop (2) naming file, key and allowed values when it does not hold."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    path = folder / name / "environment.yaml"
+    if name not in known(folder):
+        raise Stop(f"unknown environment '{name}'; known: {', '.join(known(folder)) or 'none'}", Code.USAGE)
+    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    try:
+        data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise Stop(f"{shown} is not YAML: {' '.join(str(error).split())}", Code.USAGE) from error
+    if not isinstance(data, dict):
+        raise Stop(f"{shown} holds no settings", Code.USAGE)
+    if "name" in data:
+        raise Stop(f"{shown}: name: unknown key; the folder names the environment", Code.USAGE)
+    try:
+        environment = Environment(**{**data, "name": name})
+    except ValidationError as error:
+        raise Stop(_explain(shown, error), Code.USAGE) from error
+    missing = [key for key in ("registry", "git") if getattr(environment, key) is None]
+    if environment.cluster.kind != "lab" and missing:
+        raise Stop(f"{shown}: {', '.join(missing)}: required unless cluster.kind is lab", Code.USAGE)
+    return environment
