@@ -100,7 +100,8 @@ class Environment(Strict):
     cluster: Cluster
     registry: Registry | None = Field(None, description="required unless the cluster is the lab")
     git: GitRemote | None = Field(None, description="required unless the cluster is the lab")
-    protected: bool = Field(False, description="ask before every change, refuse --dirty releases")
+    ask: bool = Field(True, description="ask before every change (or demand --yes where there is no terminal)")
+    allow_dirty: bool = Field(False, description="accept releases built with --dirty")
     gates: Gates = Gates()
     smoke: Smoke = Smoke()
     rollout: Rollout = Rollout()
