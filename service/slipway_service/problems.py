@@ -1,0 +1,21 @@
+"""Errors as RFC 9457 problem documents."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+from flask import Response, g, request
+
+
+def problem(status: int, detail: str) -> Response:
+    """An application/problem+json answer. detail: one sentence for whoever called, without internals."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": request.path,
+        "request_id": g.get("request_id", ""),
+    }
+    return Response(json.dumps(body) + "\n", status=status, content_type="application/problem+json")
