@@ -14,11 +14,10 @@ import tempfile
 
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp()
 
-import gunicorn.app.wsgiapp  # noqa: E402
-import gunicorn.glogging  # noqa: E402
-import gunicorn.workers.gthread  # noqa: E402, F401
-
-from slipway_service import boot, logs, wsgi  # noqa: E402, F401
+import gunicorn.app.wsgiapp
+import gunicorn.glogging
+import gunicorn.workers.gthread  # noqa: F401
+from slipway_service import boot, logs, wsgi  # noqa: F401
 
 # Requests load what is imported on first use.
 client = wsgi.app.test_client()
