@@ -77,8 +77,10 @@ def run(
         raise Stop(f"{step}: no answer from {words[0]} within {timeout:g} s", code, fix) from error
     except UnexpectedExit as error:
         result = error.result
-    if result is None or result.exited in ok:
-        return result or Result(command=line)
+    if result is None:  # --dry: nothing ran
+        return Result(command=line)
+    if result.exited in ok:
+        return result
     name = Path(words[2] if cwd is not None else words[0]).name
     if result.exited == MISSING:
         raise Stop(f"{step}: the program {name} was not found", code, fix or "./inv doctor")

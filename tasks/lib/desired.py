@@ -1,0 +1,228 @@
+"""The desired-state transaction: the only way anything in a cluster is changed.
+
+Every attempt starts from a fresh fetch and the guards: two writers may race, the loser looks at the new state again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from invoke.context import Context
+
+from tasks.lib import git, history, locks, paths, terminal, values
+from tasks.lib.errors import Code, Stop
+from tasks.lib.history import Event
+from tasks.lib.runner import run
+from tasks.lib.target import Target
+from tasks.lib.values import NOTHING, Release
+
+ATTEMPTS = 10  # pushes against other writers, as Kargo does (facts/delivery.md 4.1)
+REMOTE_SECONDS = 60.0
+# What Git says when a ref moved meanwhile; a hook that declines is no race and must be told.
+MOVED = ("[rejected]", "cannot lock ref", "failed to update ref", "incorrect old value")
+
+
+class LostRace(Exception):
+    """Another writer pushed first."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What the remote says right now about one environment."""
+
+    target: Target
+    clone: Path
+    head: str
+    release: Release = NOTHING
+    events: Sequence[Event] = field(default_factory=list)
+
+    @property
+    def file(self) -> str:
+        return f"{self.target.env.folder}/values.yaml"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a transaction wants: an event, and the release lines that go with it (None: they stay)."""
+
+    event: Event
+    release: Release | None = None
+
+
+def _clone(c: Context, target: Target) -> Path:
+    """The private clone of the remote, made once; never the user's checkout."""
+    name = hashlib.sha256(target.git_url.encode()).hexdigest()[:16]
+    clone = paths.work() / "desired" / name
+    if not (clone / ".git" / "HEAD").exists():
+        clone.parent.mkdir(parents=True, exist_ok=True)
+        run(c, ["git", "init", "--quiet", clone], step="make the private clone", timeout=30, quiet=True)
+    for key, value in {"remote.origin.url": target.git_url, "gc.auto": "0", "commit.gpgsign": "false"}.items():
+        git.ask(c, "config", key, value, repo=clone)
+    return clone
+
+
+def _remote(c: Context, clone: Path, *words: str, step: str) -> None:
+    run(
+        c,
+        ["git", "-C", clone, *words],
+        step=step,
+        timeout=REMOTE_SECONDS,
+        env={"GIT_TERMINAL_PROMPT": "0"},
+        fix="./inv doctor",
+        quiet=True,
+    )
+
+
+def fetch(c: Context, target: Target) -> State:
+    """The remote's state of the environment. Raises Stop (4) when the remote does not answer."""
+    clone = _clone(c, target)
+    ref = f"refs/remotes/origin/{target.branch}"
+    _remote(
+        c,
+        clone,
+        "fetch",
+        "--quiet",
+        "--prune",
+        "origin",
+        "+refs/heads/*:refs/remotes/origin/*",
+        step=f"fetch the desired state of {target.env.name}",
+    )
+    head = git.ask(c, "rev-parse", "--verify", "--quiet", ref, repo=clone, ok=(0, 1, 128))
+    state = State(target, clone, head)
+    if not head:
+        return state
+    text = _show(c, clone, head, state.file)
+    release = values.read(text, state.file) if text else NOTHING
+    return State(target, clone, head, release, history.read(c, clone, head, target.env.name))
+
+
+def adopt(c: Context, state: State, sha: str) -> None:
+    """Makes sure that the remote has, or may be given, the release's commit; brings it into the clone.
+
+    Raises Stop (5) when the remote does not hold it and only its owner may push there.
+    """
+    if state.head and git.is_ancestor(c, sha, state.head, repo=state.clone):
+        return
+    if not state.target.publishes:
+        raise Stop(
+            f"the remote branch {state.target.branch} does not hold commit {sha[:12]}, whose chart Argo CD must read",
+            Code.REFUSED,
+            f"git push origin {sha}:{state.target.branch}",
+        )
+    if not git.has(c, sha, repo=state.clone):
+        argv: list[str | Path] = ["git", "-C", paths.ROOT, "push", "--quiet", "--no-verify", state.clone]
+        run(c, [*argv, f"{sha}:refs/slipway/{sha}"], step="take the commit along", timeout=60, quiet=True)
+
+
+def transact(c: Context, target: Target, decide: Callable[[State], Change | None], publish: str = "") -> State:
+    """Runs one change against the remote until it lands; returns the state after it.
+
+    decide: looks at the fresh state, raises Stop where a guard refuses, returns None when nothing is to be done.
+    publish: a commit that the remote must hold afterwards. Raises Stop (4) after ATTEMPTS lost races.
+    """
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+    with locks.exclusive(_clone(c, target).with_suffix(".lock"), "the desired-state clone"):
+        try:
+            for attempt in Retrying(
+                stop=stop_after_attempt(ATTEMPTS),
+                wait=wait_random_exponential(multiplier=0.2, max=5),
+                retry=retry_if_exception_type(LostRace),
+                reraise=True,
+            ):
+                with attempt:
+                    return _attempt(c, target, decide, publish)
+        except LostRace as error:
+            raise Stop(
+                f"change the desired state of {target.env.name}: other writers were faster {ATTEMPTS} times",
+                Code.COULD_NOT_RUN,
+            ) from error
+    raise AssertionError("unreachable")
+
+
+def _attempt(c: Context, target: Target, decide: Callable[[State], Change | None], publish: str) -> State:
+    state = fetch(c, target)
+    if publish:
+        adopt(c, state, publish)
+    change = decide(state)
+    if change is None:
+        return state
+    commit = _commit(c, state, change, publish)
+    push = ["git", "-C", str(state.clone), "push", "--porcelain", "origin", f"{commit}:refs/heads/{target.branch}"]
+    result = run(
+        c,
+        push,
+        step="push the desired state",
+        timeout=REMOTE_SECONDS,
+        env={"GIT_TERMINAL_PROMPT": "0"},
+        ok=(0, 1, 128),
+        quiet=True,
+    )
+    if result.exited != 0:
+        said = result.stdout + result.stderr
+        if any(word in said for word in MOVED):
+            terminal.say("another writer pushed first; looking again")
+            raise LostRace
+        reason = " ".join(said.split())[-300:]
+        raise Stop(f"push the desired state to {target.branch}: {reason}", Code.COULD_NOT_RUN)
+    return fetch(c, target)
+
+
+def _commit(c: Context, state: State, change: Change, publish: str) -> str:
+    """The new commit on top of the remote's head, joined with the published commit where that is new there."""
+    joins = bool(publish) and not (state.head and git.is_ancestor(c, publish, state.head, repo=state.clone))
+    base = publish if joins else state.head
+    if not base:
+        raise Stop("the remote branch is empty; deploy a release first", Code.REFUSED, "./inv build deploy")
+    edits = _kept_releases(c, state, base) if joins and state.head else {}
+    if change.release is not None:
+        text = edits.get(state.file) or _show(c, state.clone, base, state.file)
+        if not text:
+            raise Stop(f"{state.file} is missing in commit {base[:12]}", Code.USAGE)
+        edits[state.file] = values.edit(text, change.release, state.file)
+    parents = [parent for parent in (state.head, publish if joins else "") if parent]
+    return _write_commit(c, state.clone, base, edits, parents, change.event)
+
+
+def _kept_releases(c: Context, state: State, base: str) -> dict[str, str]:
+    """A published commit brings files and settings, but never moves any environment's release."""
+    edits = {}
+    names = git.ask(c, "ls-tree", "-r", "--name-only", base, "gitops/environments/", repo=state.clone).splitlines()
+    for name in (name for name in names if name.endswith("/values.yaml")):
+        there = _show(c, state.clone, state.head, name)
+        if there:
+            edits[name] = values.edit(_show(c, state.clone, base, name), values.read(there, name), name)
+    return edits
+
+
+def _show(c: Context, clone: Path, rev: str, name: str) -> str:
+    """A file of a commit, byte for byte; '' when the commit has none."""
+    argv = ["git", "-C", str(clone), "show", f"{rev}:{name}"]
+    result = run(c, argv, step=f"read {name}", timeout=git.QUERY_SECONDS, ok=(0, 128), quiet=True)
+    return result.stdout if result.exited == 0 else ""
+
+
+def _write_commit(c: Context, clone: Path, base: str, edits: dict[str, str], parents: list[str], event: Event) -> str:
+    """A commit of `base`'s tree with some files edited; made in the object store alone, so a kill leaves nothing."""
+    who = {"GIT_INDEX_FILE": str(clone / ".git" / "slipway-index")}
+    name, _, mail = event.by.partition(" <")
+    for role in ("AUTHOR", "COMMITTER"):
+        who[f"GIT_{role}_NAME"] = name or "slipway"
+        who[f"GIT_{role}_EMAIL"] = mail.rstrip(">") or "slipway@localhost"
+
+    def plumb(*words: str, stdin: str | None = None) -> str:
+        argv = ["git", "-C", str(clone), *words]
+        return run(
+            c, argv, step="commit the desired state", timeout=30, stdin=stdin, env=who, quiet=True
+        ).stdout.strip()
+
+    plumb("read-tree", base)
+    for file, text in edits.items():
+        blob = plumb("hash-object", "-w", "--stdin", stdin=text)
+        plumb("update-index", "--cacheinfo", f"100644,{blob},{file}")
+    tree = plumb("write-tree")
+    links = [word for parent in parents for word in ("-p", parent)]
+    return plumb("commit-tree", tree, *links, stdin=history.message(event))

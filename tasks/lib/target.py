@@ -1,0 +1,73 @@
+"""What an environment means on this machine: cluster access, registry, Git remote and image engine, as plain values."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from invoke.context import Context
+
+from tasks.lib.settings import SERVICE, ContextCluster, Environment
+
+
+@dataclass(frozen=True)
+class Target:
+    """After this there is one code path for the lab and for any other cluster."""
+
+    env: Environment
+    kubeconfig: Path
+    context: str
+    repository: str
+    git_url: str
+    branch: str
+    publishes: bool
+    """Whether deploy may push the release's commit to the remote itself (only the lab's own remote)."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The Docker engine that builds images, and the base images it offers; '' keeps the Dockerfile's own."""
+
+    docker_host: str = ""
+    base_image: str = ""
+    builder_image: str = ""
+
+
+def of(c: Context, env: Environment) -> Target:
+    """The environment's target. Brings the lab up when the environment runs there. Raises Stop (4) when it cannot."""
+    cluster = env.cluster
+    if isinstance(cluster, ContextCluster):
+        assert env.registry and env.git  # noqa: S101 - settings.load demands both
+        kubeconfig = cluster.kubeconfig or Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+        return Target(
+            env=env,
+            kubeconfig=kubeconfig.expanduser(),
+            context=cluster.context,
+            repository=env.registry.repository,
+            git_url=env.git.url,
+            branch=env.git.branch,
+            publishes=False,
+        )
+    from tasks.lib import lab
+
+    here = lab.up(c)
+    return Target(
+        env=env,
+        kubeconfig=here.kubeconfig,
+        context=here.context,
+        repository=f"{here.registry}/{SERVICE}",
+        git_url=here.git_url,
+        branch="main",
+        publishes=True,
+    )
+
+
+def engine(c: Context, env: Environment) -> Engine:
+    """The engine for the environment's builds: the lab's, or the one that DOCKER_HOST or the default socket names."""
+    if isinstance(env.cluster, ContextCluster):
+        return Engine(docker_host=os.environ.get("DOCKER_HOST", ""))
+    from tasks.lib import lab
+
+    here = lab.up(c)
+    return Engine(docker_host=here.docker_host, base_image=here.base_image, builder_image=here.builder_image)
