@@ -1,0 +1,217 @@
+"""Which commits the secret scan owes, and a repository that holds exactly those.
+
+TruffleHog walks `git log HEAD` by date and stops at the base. Commits of a merged branch that are older than the base,
+what a merge commit itself adds, and (without a base) lines added while a file is renamed are never looked at, with exit
+code 0. So the scan gets a bare repository of its own whose log is the range and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from invoke.context import Context
+
+from tasks.lib import ci, git, paths
+from tasks.lib.errors import Code, Stop
+from tasks.lib.gates import store
+from tasks.lib.gates.models import Outcome
+from tasks.lib.runner import run
+
+GIT_SECONDS = 300.0
+LAST = 50  # how many scanned commits back the newest scanned ancestor is looked for
+FIELDS = "%H%x1f%T%x1f%P%x1f%ct%x1f%an <%ae>%x1f%cn <%ce>%x1f%B%x1e"
+
+
+@dataclass(frozen=True)
+class Range:
+    """The commits from `base` (excluded, '' for none: all history) to `head`."""
+
+    head: str
+    base: str
+    base_from: str
+
+
+@dataclass
+class ScanRepository:
+    """A bare repository whose history is the range; `origin` maps its commits to the real ones."""
+
+    path: Path
+    head: str
+    base: str
+    commits: int
+    origin: dict[str, str] = field(default_factory=dict)
+
+
+def choose(c: Context, sha: str, repo: Path = paths.ROOT) -> Range:
+    """The range to scan. Raises Stop (4) when the history that it needs is not here."""
+    if git.ask(c, "rev-parse", "--is-shallow-repository", repo=repo) == "true":
+        raise Stop(
+            "secrets: the clone is shallow, so commits are missing that must be scanned",
+            Code.COULD_NOT_RUN,
+            "git fetch --unshallow   (in GitLab CI: GIT_DEPTH: 0)",
+        )
+    asked = ci.merge_request_base()
+    if asked:
+        if not git.has(c, asked, repo):
+            raise Stop(
+                f"secrets: the merge request's base {asked[:12]} is not in this clone",
+                Code.COULD_NOT_RUN,
+                "git fetch origin   (in GitLab CI: GIT_DEPTH: 0)",
+            )
+        base = git.ask(c, "merge-base", asked, sha, repo=repo, ok=(0, 1))
+        if base and base != sha:
+            return Range(sha, base, "merge request")
+    for commit, source in _candidates(c, sha, repo):
+        if commit and commit != sha and git.is_ancestor(c, commit, sha, repo):
+            return Range(sha, commit, source)
+    return Range(sha, "", "all history")
+
+
+def _candidates(c: Context, sha: str, repo: Path) -> list[tuple[str, str]]:
+    found = [(_last_scanned(c, sha, repo), "last scanned commit"), (ci.pushed_from(), "push")]
+    branch = ci.default_branch()
+    for name in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
+        tip = git.ask(c, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", repo=repo, ok=(0, 1, 128))
+        if tip:
+            found.append((git.ask(c, "merge-base", tip, sha, repo=repo, ok=(0, 1)), f"branch {branch}"))
+    return found
+
+
+def _last_scanned(c: Context, sha: str, repo: Path) -> str:
+    """The newest ancestor whose secrets report is a pass, '' for none."""
+    kept = {path.parents[1].name for path in (paths.work() / "releases").glob("*/reports/secrets.json")} - {sha}
+    if not kept:
+        return ""
+    ancestors = git.ask(c, "rev-list", sha, repo=repo).split()
+    for commit in [commit for commit in ancestors if commit in kept][:LAST]:
+        try:
+            if store.read(commit, "secrets").outcome is Outcome.PASS:
+                return commit
+        except Stop:
+            continue
+    return ""
+
+
+def prepare(c: Context, span: Range, dest: Path, repo: Path = paths.ROOT) -> ScanRepository:
+    """Makes the scan repository in `dest`; files and trees stay in `repo`, only commits are written.
+
+    Every commit keeps author, committer, message and tree. A merge gets the clean merge of its parents as its parent,
+    so that its diff is what the merge itself brought. Parents outside the range become one chain of 1970, which Git's
+    log reaches after everything else, and whose newest commit is the base to stop at.
+    Raises Stop (4) when an object of the range is missing (a partial clone).
+    """
+    commits = _read(c, span, repo)
+    if not commits:
+        raise Stop(f"secrets: no commits between {span.base[:12]} and {span.head[:12]}", Code.COULD_NOT_RUN)
+    _check_complete(c, span, repo)
+    objects = git.ask(c, "rev-parse", "--path-format=absolute", "--git-path", "objects", repo=repo)
+    form = git.ask(c, "rev-parse", "--show-object-format", repo=repo)
+    run(
+        c,
+        ["git", "init", "--quiet", "--bare", "--template=", f"--object-format={form}", dest],
+        step="prepare the secret scan",
+        timeout=GIT_SECONDS,
+        quiet=True,
+    )
+    store.write_text(dest / "objects/info/alternates", f"{objects}\n")
+    # Without rename detection a renamed file is scanned whole; log filters of the user's configuration do not apply here.
+    run(
+        c,
+        ["git", "-C", dest, "config", "diff.renames", "false"],
+        step="prepare the secret scan",
+        timeout=30,
+        quiet=True,
+    )
+    return _rewrite(c, commits, dest, "sha256" if form == "sha256" else "sha1")
+
+
+def _read(c: Context, span: Range, repo: Path) -> list[list[str]]:
+    words = ["git", "-C", str(repo), "-c", "i18n.logOutputEncoding=UTF-8", "log", "--topo-order", "--reverse"]
+    words += ["--no-show-signature", f"--format={FIELDS}", span.head, *([f"^{span.base}"] if span.base else [])]
+    out = run(c, words, step="read the commit range", timeout=GIT_SECONDS, quiet=True).stdout
+    return [entry.lstrip("\n").split("\x1f", 6) for entry in out.split("\x1e") if entry.strip()]
+
+
+def _check_complete(c: Context, span: Range, repo: Path) -> None:
+    words = ["git", "-C", repo, "rev-list", "--objects", "--missing=print", "--quiet", span.head]
+    words += [f"^{span.base}"] if span.base else []
+    out = run(c, words, step="check the commit range", timeout=GIT_SECONDS, quiet=True, ok=(0, 128))
+    if out.exited or any(line.startswith("?") for line in out.stdout.splitlines()):
+        raise Stop(
+            "secrets: objects of the commit range are missing (a partial or damaged clone)",
+            Code.COULD_NOT_RUN,
+            "git fetch --refetch --no-filter origin",
+        )
+
+
+def _rewrite(c: Context, commits: list[list[str]], dest: Path, algorithm: str) -> ScanRepository:
+    inside = {entry[0] for entry in commits}
+    outside = sorted({parent for entry in commits for parent in entry[2].split() if parent not in inside})
+    renamed: dict[str, str] = {}
+    base = ""
+    who = "base <base@localhost>"
+    for second, parent in enumerate(outside):
+        tree = git.ask(c, "rev-parse", f"{parent}^{{tree}}", repo=dest)
+        base = renamed[parent] = _commit(dest, algorithm, tree, [base] if base else [], second, who, who, "base")
+    merged = _clean_merges(c, [entry for entry in commits if " " in entry[2]], dest)
+    scan = ScanRepository(dest, "", base, len(commits))
+    for sha, tree, parents, time, author, committer, message in commits:
+        new_parents = [renamed[parent] for parent in parents.split()]
+        if sha in merged:
+            auto = _commit(dest, algorithm, merged[sha], new_parents, int(time), who, who, "clean merge of the parents")
+            new_parents = [auto]
+        scan.head = renamed[sha] = _commit(dest, algorithm, tree, new_parents, int(time), author, committer, message)
+        scan.origin[scan.head] = sha
+    store.write_text(dest / "refs/heads/scan", f"{scan.head}\n")
+    store.write_text(dest / "HEAD", "ref: refs/heads/scan\n")
+    return scan
+
+
+def _clean_merges(c: Context, merges: list[list[str]], dest: Path) -> dict[str, str]:
+    """Per merge commit the tree that Git would have made of its parents, conflict marks included.
+
+    Where Git is too old for that, or there are more than two parents: the first parent's tree, which shows more.
+    """
+    trees = {
+        sha: git.ask(c, "rev-parse", f"{parents.split()[0]}^{{tree}}", repo=dest) for sha, _, parents, *_ in merges
+    }
+    pairs = [(sha, parents.split()) for sha, _, parents, *_ in merges if len(parents.split()) == 2]
+    if not pairs:
+        return trees
+    asked = dest / "merges"
+    store.write_text(asked, "".join(f"{first} {second}\n" for _, (first, second) in pairs))
+    # A file, because Invoke feeds standard input at a hundred characters a second.
+    script = 'exec git -C "$1" merge-tree --write-tree --stdin --allow-unrelated-histories < "$2"'
+    words = ["sh", "-c", script, "sh", dest, asked]
+    result = run(c, words, step="merge the parents", timeout=GIT_SECONDS, ok=range(256), quiet=True)
+    records = [part for part in result.stdout.split("\0") if part]
+    oids = _merge_trees(records, len(next(iter(trees.values()))))
+    if result.exited == 0 and len(oids) == len(pairs):
+        trees.update({sha: oid for (sha, _), oid in zip(pairs, oids, strict=True)})
+    return trees
+
+
+def _merge_trees(records: list[str], length: int) -> list[str]:
+    """The tree ids of `git merge-tree --stdin`: each merge starts with its status, 0 or 1, then its tree."""
+    oids = []
+    for status, oid in zip(records, records[1:], strict=False):
+        if status in ("0", "1") and len(oid) == length and set(oid) <= set("0123456789abcdef"):
+            oids.append(oid)
+    return oids
+
+
+def _commit(
+    repo: Path, algorithm: str, tree: str, parents: list[str], time: int, author: str, committer: str, message: str
+) -> str:
+    lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
+    lines += [f"author {author} {time} +0000", f"committer {committer} {time} +0000", "", message]
+    body = "\n".join(lines).encode("utf-8", "replace")
+    data = b"commit %d\0" % len(body) + body
+    name = hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
+    path = repo / "objects" / name[:2] / name[2:]
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(zlib.compress(data, 1))
+    return name

@@ -1,0 +1,190 @@
+"""The databases that the scanners compare with, built once per state of their source and kept in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from tasks.lib import locks, paths
+from tasks.lib.errors import Code, Stop
+from tasks.lib.gates import advisories, store
+from tasks.lib.gates.advisories import Advisory, Source
+from tasks.lib.gates.models import Database
+from tasks.lib.settings import Environment, Severity
+
+BUILD = 1  # raise when the built files change, so that caches are made anew
+PIP_BUCKET = "pip::Open Source Vulnerability"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A database in a folder, and what is known about it."""
+
+    folder: Path
+    about: Database
+    details: dict[str, dict[str, Any]]
+
+
+def safety(env: Environment) -> Built:
+    """Safety's files (schema 2.0.0) made from the best advisories. Raises Stop (4) when there are none."""
+    return _built(env, "safety", _write_safety)
+
+
+def snapshot_for_trivy(env: Environment, write: Callable[[Path, list[Advisory]], None]) -> Built:
+    """Trivy's database made from the best advisories; `write` turns entries into the file."""
+
+    def files(folder: Path, found: list[Advisory], newest: datetime) -> None:
+        (folder / "db").mkdir()
+        write(folder / "db", found)
+        stamp = newest.isoformat().replace("+00:00", "Z")
+        metadata = {"Version": 2, "NextUpdate": stamp, "UpdatedAt": stamp, "DownloadedAt": stamp}
+        store.write_text(folder / "db/metadata.json", json.dumps(metadata))
+
+    return _built(env, "trivy", files)
+
+
+def _built(env: Environment, name: str, write: Callable[[Path, list[Advisory], datetime], None]) -> Built:
+    source = advisories.find(env)
+    home = paths.cache() / "databases" / name
+    folder = home / f"{source.digest.removeprefix('sha256:')[:16]}-{BUILD}"
+    with locks.exclusive(home / "lock", f"the {name} database"):
+        if not (folder / "about.json").is_file():
+            _build(source, folder, write)
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        database = Database(
+            source=source.name,
+            date=about["date"],
+            digest=source.digest,
+            entries=about["entries"],
+            snapshot=source.snapshot,
+            note=source.note,
+        )
+        return Built(folder, database, about["details"])
+    except (OSError, ValueError, KeyError) as error:
+        raise Stop(f"the {name} database is damaged: {error}", Code.COULD_NOT_RUN, f"rm -r {folder}") from error
+
+
+def _build(source: Source, folder: Path, write: Callable[[Path, list[Advisory], datetime], None]) -> None:
+    found, newest = advisories.read(source)
+    shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".build.") as scratch:
+        made = Path(scratch) / "made"
+        made.mkdir()
+        write(made, found, newest)
+        details = {
+            advisory.id: {
+                "severity": advisory.severity.value,
+                "title": advisory.title,
+                "url": advisory.url,
+                "aliases": sorted(advisory.aliases),
+            }
+            for advisory in found
+        }
+        about = {"date": newest.isoformat(), "entries": len(found), "details": details}
+        store.write_text(made / "about.json", json.dumps(about))
+        made.replace(folder)
+
+
+def safety_specs(advisory: Advisory) -> list[str]:
+    """Version specifiers of an advisory as Safety reads them.
+
+    `>=0.dev0` makes the set admit pre-releases, and `<=F,!=F` holds 2.0rc1 where `<2.0` by PEP 440 does not; without
+    both, Safety passes every pinned pre-release.
+    """
+    specs = []
+    for span in advisory.spans:
+        parts = [">=0.dev0"] if span.introduced == "0" else [">=0.dev0", f">={span.introduced}"]
+        if span.fixed:
+            parts += [f"<={span.fixed}", f"!={span.fixed}"]
+        elif span.last:
+            parts.append(f"<={span.last}")
+        specs.append(",".join(parts))
+    return specs + [f"=={version}" for version in advisory.outliers()]
+
+
+def _write_safety(folder: Path, found: list[Advisory], newest: datetime) -> None:
+    short: dict[str, list[str]] = {}
+    full: dict[str, list[dict[str, Any]]] = {}
+    for advisory in found:
+        specs = safety_specs(advisory)
+        if not specs:
+            continue
+        short.setdefault(advisory.package, []).extend(spec for spec in specs if spec not in short[advisory.package])
+        cves = [name for name in sorted({advisory.id, *advisory.aliases}) if name.startswith("CVE-")]
+        full.setdefault(advisory.package, []).append(
+            {
+                "specs": specs,
+                "advisory": advisory.title,
+                "ids": [{"type": "pyup", "id": advisory.id}, *({"type": "cve", "id": cve} for cve in cves)],
+                "fixed_versions": advisory.fixed,
+                "transitive": False,
+                "more_info_path": "",
+                "published_date": advisory.published or None,
+            }
+        )
+    nothing = {"insecure_versions": [], "secure_versions": [], "latest_version": "", "more_info_path": ""}
+    meta: dict[str, Any] = {"schema_version": "2.0.0", "timestamp": int(newest.timestamp())}
+    meta |= {"advisory": "OSV advisories of PyPI", "base_domain": "https://osv.dev"}
+    store.write_text(folder / "insecure.json", json.dumps({"meta": meta, "vulnerable_packages": short}))
+    meta = {**meta, "packages": {package: nothing for package in full}}
+    store.write_text(folder / "insecure_full.json", json.dumps({"meta": meta, "vulnerable_packages": full}))
+
+
+def trivy_entries(found: list[Advisory]) -> list[dict[str, Any]]:
+    """Entries of Trivy's database, schema 2: per package and vulnerability the versions, and the vulnerability itself."""
+    about = {"ID": "osv", "Name": "Open Source Vulnerabilities, PyPI", "URL": "https://osv.dev"}
+    entries: list[dict[str, Any]] = [{"path": ["data-source"], "key": PIP_BUCKET, "value": about}]
+    for advisory in found:
+        versions = _trivy_versions(advisory)
+        if not versions:
+            continue
+        # Trivy lowers names and turns _ into -, but leaves dots; PyPI's advisories use the canonical name.
+        for name in {advisory.package, advisory.package.replace("-", ".")}:
+            value = {"VulnerableVersions": versions}
+            entries.append({"path": [PIP_BUCKET, name], "key": advisory.id, "value": value})
+        text = {"Title": advisory.title, "Severity": advisory.severity.value, "References": [advisory.url]}
+        entries.append({"path": ["vulnerability"], "key": advisory.id, "value": text})
+    return entries
+
+
+def _trivy_versions(advisory: Advisory) -> list[str]:
+    versions = []
+    for span in advisory.spans:
+        parts = [] if span.introduced == "0" else [f">={span.introduced}"]
+        parts += [f"<{span.fixed}"] if span.fixed else [f"<={span.last}"] if span.last else []
+        versions.append(", ".join(parts or [">=0.dev0"]))
+    early = [version for version in advisory.versions if Version(version).is_prerelease]
+    return versions + [f"=={version}" for version in sorted({*advisory.outliers(), *early})]
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, remembered beside it: Trivy's own database has hundreds of megabytes."""
+    state = path.stat()
+    mark = f"{state.st_size} {state.st_mtime_ns}"
+    beside = path.with_name(f"{path.name}.sha256")
+    if beside.is_file():
+        kept, _, value = beside.read_text(encoding="utf-8").rpartition("\n")
+        if kept == mark:
+            return value
+    found = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            found.update(block)
+    value = f"sha256:{found.hexdigest()}"
+    store.write_text(beside, f"{mark}\n{value}")
+    return value
+
+
+def severity(text: str) -> Severity:
+    """A scanner's word for a severity; words that are not known count as UNKNOWN, which blocks."""
+    return Severity.__members__.get(text.upper(), Severity.UNKNOWN)

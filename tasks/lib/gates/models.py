@@ -1,0 +1,147 @@
+"""What a gate saw, as data: the report of one gate over one commit, and the verdict over several."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timezone
+from enum import Enum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.lib.settings import Severity
+
+FORMAT = 1
+
+
+class Outcome(str, Enum):
+    """How a gate ended; only `pass` and `waived` let a release through."""
+
+    PASS = "pass"  # noqa: S105 - the name of an outcome
+    FINDINGS = "findings"
+    WAIVED = "waived"
+    COULD_NOT_RUN = "could_not_run"
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Finding(Model):
+    """One thing a scanner found. A secret is named by detector and hash prefix, never by its value."""
+
+    id: str = Field(min_length=1)
+    severity: Severity
+    title: str
+    package: str = ""
+    installed: str = ""
+    fixed: str = ""
+    file: str = ""
+    line: int = 0
+    commit: str = ""
+    url: str = ""
+    aliases: list[str] = []
+
+    @property
+    def where(self) -> str:
+        """Where a person looks: file:line, with the commit where the file of today may not have it."""
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place} @ {self.commit[:8]}" if self.commit else place
+
+
+class Database(Model):
+    """What the scanner compared with."""
+
+    source: str
+    date: datetime = Field(description="UTC, of the newest entry")
+    digest: str
+    entries: int = 0
+    snapshot: bool = Field(False, description="the advisories shipped with Slipway, not a fresh source")
+    covers: list[str] = Field([], description="ecosystems in which the canary was caught")
+    note: str = ""
+
+
+class Covered(Model):
+    """How much was looked at; a gate that covered nothing did not look."""
+
+    commits: int = 0
+    base: str = ""
+    base_from: str = ""
+    chunks: int = 0
+    bytes: int = 0
+    packages: int = 0
+    files: list[str] = []
+    os: str = ""
+
+
+class Canary(Model):
+    """Known-bad things planted in this run, and those that the scanner reported."""
+
+    planted: list[str] = []
+    caught: list[str] = []
+
+    @property
+    def missed(self) -> list[str]:
+        return [name for name in self.planted if name not in self.caught]
+
+
+class Report(Model):
+    """What one gate did to one commit; the same whatever environment asks for it."""
+
+    format: int = FORMAT
+    gate: str
+    commit: str
+    outcome: Outcome = Outcome.COULD_NOT_RUN
+    reason: str = Field("", description="one sentence when the gate could not run")
+    tool: str = ""
+    version: str = ""
+    command: str = Field("", description="redacted")
+    database: Database | None = None
+    covered: Covered = Covered()
+    canary: Canary = Canary()
+    findings: list[Finding] = []
+    notes: list[str] = []
+    subject: str = Field("", description="what was scanned where the commit alone does not say it: an image digest")
+    started: datetime = Field(default_factory=lambda: datetime.now(timezone.utc))
+    ended: datetime | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Findings by severity, worst first, zeros left out."""
+        seen = Counter(finding.severity for finding in self.findings)
+        return {severity.value: seen[severity] for severity in Severity if seen[severity]}
+
+
+class Blocked(Model):
+    """One reason why a release does not get through."""
+
+    gate: str
+    why: str
+    finding: Finding | None = None
+    fix: str = Field("", description="the next command or edit")
+
+
+class GateVerdict(Model):
+    """One gate under the policy of one environment."""
+
+    gate: str
+    outcome: Outcome
+    report: Report | None = None
+    waived: list[str] = Field([], description="ids of findings that a waiver covers")
+
+
+class Verdict(Model):
+    """May this commit go on, in this environment?"""
+
+    commit: str
+    environment: str
+    gates: list[GateVerdict] = []
+    blocked: list[Blocked] = []
+    warnings: list[str] = []
+
+    @property
+    def could_not_run(self) -> bool:
+        return any(gate.outcome is Outcome.COULD_NOT_RUN for gate in self.gates)
+
+    @property
+    def passed(self) -> bool:
+        return not self.blocked and not self.could_not_run
