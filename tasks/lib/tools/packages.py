@@ -1,0 +1,77 @@
+"""Programs from PyPI and npm, installed from their locks into the project's cache."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from invoke.context import Context
+
+from tasks.lib.errors import Code, Stop
+from tasks.lib.runner import run
+from tasks.lib.tools import pins, trouble
+
+INSTALL_SECONDS = 900.0
+ANY_EXIT = range(256)
+PIP = ["-m", "pip", "--disable-pip-version-check", "--no-input", "--retries", "2", "install", "--quiet"]
+
+
+def wheel(c: Context, row: pins.PypiPin) -> None:
+    """Installs a program from its hashed requirements; the folder appears whole or not at all. Raises Stop (4)."""
+    part = _fresh(pins.home(row))
+    lock = ["--only-binary", ":all:", "--require-hashes", "--requirement", pins.folder_of(row) / "requirements.txt"]
+    if row.module:
+        _check(row, c, [sys.executable, "-m", "venv", part])
+        _check(row, c, [part / "bin" / "python", *PIP, *lock])
+        # Not the console script: that one carries the path of the folder in which it was made.
+        _launcher(part / row.name, 'exec "$here/bin/python" -W ignore -m ' + shlex.quote(row.module) + ' "$@"')
+    else:
+        _check(row, c, [sys.executable, *PIP, *lock, "--target", part])
+        (part / row.file).chmod(0o755)
+    _publish(part, pins.home(row))
+
+
+def node(c: Context, row: pins.NpmPin, node: Path) -> None:
+    """Installs a Node.js program from its lock file; the folder appears whole or not at all. Raises Stop (4)."""
+    part = _fresh(pins.home(row))
+    for name in ("package.json", "package-lock.json", ".npmrc"):
+        shutil.copy(pins.folder_of(row) / name, part / name)
+    npm = shutil.which("npm", path=str(node.parent)) or shutil.which("npm")
+    if npm is None:
+        raise Stop(
+            f"{row.name} cannot be installed: {node} has no npm beside it; install npm",
+            Code.COULD_NOT_RUN,
+            "apt-get install npm",
+        )
+    # npm is a script that starts the first node on PATH, which may be the old one that was passed over.
+    with_node = ["env", f"PATH={node.parent}:/usr/bin:/bin"]
+    _check(row, c, [*with_node, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", part])
+    _launcher(part / row.name, f'exec {shlex.quote(str(node))} "$here/{row.script}" "$@"')
+    _publish(part, pins.home(row))
+
+
+def _check(row: pins.AnyPin, c: Context, argv: list[str | Path]) -> None:
+    result = run(c, argv, step=f"install {row.name}", timeout=INSTALL_SECONDS, ok=ANY_EXIT, quiet=True)
+    if result.exited != 0:
+        raise trouble.cannot(row, result)
+
+
+def _fresh(home: Path) -> Path:
+    """An empty folder beside the one that is to appear; what a killed install left there goes."""
+    part = home.with_name(f".{home.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    return part
+
+
+def _publish(part: Path, home: Path) -> None:
+    shutil.rmtree(home, ignore_errors=True)
+    part.rename(home)
+
+
+def _launcher(path: Path, line: str) -> None:
+    """A script that finds its own folder, through links too, and becomes the program."""
+    path.write_text(f'#!/bin/sh\nhere=$(dirname -- "$(readlink -f -- "$0")")\n{line}\n', encoding="utf-8")
+    path.chmod(0o755)
