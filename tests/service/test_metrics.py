@@ -1,0 +1,135 @@
+"""The two metrics hold across workers, restarts of workers and hostile requests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from prometheus_client import openmetrics
+from prometheus_client import parser as classic
+from prometheus_client.openmetrics import parser as openmetrics_parser
+from prometheus_client.samples import Sample
+
+from tests.service.harness import Server, ask
+
+Start = Callable[..., Server]
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def samples(server: Server) -> list[Sample]:
+    text = server.get("/metrics").body.decode()
+    return [sample for family in classic.text_string_to_metric_families(text) for sample in family.samples]
+
+
+def total(server: Server, **labels: str) -> float:
+    return sum(
+        s.value for s in samples(server) if s.name == "app_requests_total" and labels.items() <= s.labels.items()
+    )
+
+
+def busy_workers(server: Server) -> int:
+    # The file of the master has the zeros; a worker's file grows its own copy once it counted something.
+    return len(list(server.metrics_folder.glob("counter_*.db"))) - 1
+
+
+def test_sums_are_right_whichever_worker_answers(start: Start) -> None:
+    server = start(SLIPWAY_WORKERS="3")
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: server.get("/api/time?zone=UTC").status, range(240)))
+    assert answers == [200] * 240
+    assert busy_workers(server) >= 2, "only one worker answered: the test shows nothing"
+    for _ in range(12):
+        assert total(server, endpoint="/api/time", method="GET", status="200") == 240
+    counted = [s for s in samples(server) if s.name == "app_request_latency_seconds_count"]
+    assert {s.value for s in counted if s.labels == {"endpoint": "/api/time"}} == {240}
+
+
+def test_a_dead_worker_takes_no_count_with_it(start: Start) -> None:
+    server = start(SLIPWAY_WORKERS="2")
+    for _ in range(40):
+        server.get("/api/time?zone=UTC")
+    booted = [int(x["message"].rsplit(" ", 1)[1]) for x in server.lines() if "Booting worker" in x["message"]]
+    os.kill(booted[0], signal.SIGKILL)
+    end = time.monotonic() + 10
+    while len([x for x in server.lines() if "Booting worker" in x["message"]]) < 3:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    server.get("/api/time?zone=UTC")
+    assert total(server, endpoint="/api/time") == 41
+
+
+def test_reload_keeps_the_counts_and_a_new_start_does_not(start: Start) -> None:
+    server = start()
+    for _ in range(5):
+        server.get("/api/time?zone=UTC")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_line("Hang up")
+    end = time.monotonic() + 10
+    while len([x for x in server.lines() if "Booting worker" in x["message"]]) < 4:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert total(server, endpoint="/api/time") == 5
+
+    stale = server.metrics_folder
+    server.terminate()
+    server.process.wait(10)
+    assert list(stale.glob("counter_*.db"))
+    again = start(PROMETHEUS_MULTIPROC_DIR=str(stale))
+    assert total(again, endpoint="/api/time") == 0
+
+
+def test_hostile_requests_do_not_grow_the_label_set(start: Start) -> None:
+    server = start()
+    before = {tuple(sorted(s.labels.items())) for s in samples(server)}
+    connection = server.connect()
+    for number in range(300):
+        ask(connection, f"/random/{number}?x={number}")
+        ask(connection, f"/{number}", method=f"VERB{number}")
+    ask(connection, "/health", method="DELETE")
+    after = {tuple(sorted(s.labels.items())) for s in samples(server)}
+    new = [dict(labels) for labels in after - before]
+    assert {labels["endpoint"] for labels in new} <= {"unmatched", "/metrics"}
+    assert {labels["method"] for labels in new if "method" in labels} <= {"GET", "other", "DELETE"}
+    assert total(server, endpoint="unmatched", method="other") == 300
+    # one histogram (15 bucket bounds, sum and count share one label set without le) and three counters
+    assert len(new) < 30
+
+
+def test_openmetrics_when_asked_for(start: Start) -> None:
+    server = start()
+    server.get("/api/time?zone=UTC")
+    prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5"
+    for accept in (OPENMETRICS, prometheus, "application/openmetrics-text"):
+        answer = server.get("/metrics", {"Accept": accept})
+        assert answer.headers["content-type"] == openmetrics.exposition.CONTENT_TYPE_LATEST
+        families = {f.name: f for f in openmetrics_parser.text_string_to_metric_families(answer.body.decode())}
+        assert set(families) == {"app_requests", "app_request_latency_seconds"}
+        assert families["app_requests"].type == "counter"
+        assert families["app_request_latency_seconds"].type == "histogram"
+
+
+def test_classic_text_otherwise(start: Start) -> None:
+    server = start()
+    for accept in ("", "*/*", "text/plain", "text/html", "application/json"):
+        answer = server.get("/metrics", {"Accept": accept})
+        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+        families = {f.name: f.type for f in classic.text_string_to_metric_families(answer.body.decode())}
+        assert families == {"app_requests": "counter", "app_request_latency_seconds": "histogram"}
+    assert server.get("/metrics", {"Accept": "application/openmetrics-text; version=x"}).status == 200
+
+
+def test_names_and_labels_are_the_promised_ones(start: Start) -> None:
+    seen = samples(start())
+    assert {tuple(sorted(s.labels)) for s in seen if s.name == "app_requests_total"} == {
+        ("endpoint", "method", "status")
+    }
+    assert {tuple(sorted(s.labels)) for s in seen if s.name == "app_request_latency_seconds_sum"} == {("endpoint",)}
+
+
+def test_series_exist_before_the_first_error(start: Start) -> None:
+    seen = samples(start())
+    zeros = {s.labels["endpoint"]: s.value for s in seen if s.labels.get("status") == "500"}
+    assert zeros == dict.fromkeys(["/", "/api/time", "/health", "/ready", "/version", "/metrics"], 0.0)
