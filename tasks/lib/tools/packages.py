@@ -21,7 +21,13 @@ PIP = ["-m", "pip", "--disable-pip-version-check", "--no-input", "--retries", "2
 def wheel(c: Context, row: pins.PypiPin) -> None:
     """Installs a program from its hashed requirements; the folder appears whole or not at all. Raises Stop (4)."""
     part = _fresh(pins.home(row))
-    lock = ["--only-binary", ":all:", "--require-hashes", "--requirement", pins.folder_of(row) / "requirements.txt"]
+    lock: list[str | Path] = [
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+        "--requirement",
+        pins.folder_of(row) / "requirements.txt",
+    ]
     if row.module:
         _check(row, c, [sys.executable, "-m", "venv", part])
         _check(row, c, [part / "bin" / "python", *PIP, *lock])

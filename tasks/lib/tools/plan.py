@@ -80,11 +80,11 @@ def _one_at_a_time(c: Context, rows: Sequence[pins.AnyPin], helpers: dict[str, P
             terminal.say(f"Installing {_names(todo)}: {clock.words(0)} in all, once; later runs find them in {cache()}")
         try:
             for done, row in enumerate(todo):
-                place = f"{done + 1} of {len(todo)}, {clock.words(done)} left"
-                title = f"Install {row.name} {getattr(row, 'version', '')} ({place})"
+                title = f"Install {row.name} {getattr(row, 'version', '')} ({done + 1} of {len(todo)})"
                 doing.write_text(f" ({title})", encoding="utf-8")
                 began = time.monotonic()
-                with terminal.step(title):
+                with terminal.step(title) as note:
+                    note(f"{clock.words(done)} left")
                     _install(c, row, helpers)
                 clock.finished(done, time.monotonic() - began)
         finally:
