@@ -8,8 +8,9 @@ code 0. So the scan gets a bare repository of its own whose log is the range and
 from __future__ import annotations
 
 import hashlib
+import itertools
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from invoke.context import Context
@@ -21,6 +22,8 @@ from tasks.lib.gates.models import Outcome
 from tasks.lib.runner import run
 
 GIT_SECONDS = 300.0
+FLOOR = 100_000_000  # seconds since 1970; all commits of the range are dated after it, what is made up before it
+NOBODY = "slipway <slipway@localhost>"
 LAST = 50  # how many scanned commits back the newest scanned ancestor is looked for
 FIELDS = "%H%x1f%T%x1f%P%x1f%ct%x1f%an <%ae>%x1f%cn <%ce>%x1f%B%x1e"
 
@@ -34,15 +37,16 @@ class Range:
     base_from: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class ScanRepository:
-    """A bare repository whose history is the range; `origin` maps its commits to the real ones."""
+    """A bare repository whose history is the range and a planted commit; `origin` maps its commits to the real ones."""
 
     path: Path
     head: str
     base: str
+    canary: str
     commits: int
-    origin: dict[str, str] = field(default_factory=dict)
+    origin: dict[str, str]
 
 
 def choose(c: Context, sha: str, repo: Path = paths.ROOT) -> Range:
@@ -95,37 +99,30 @@ def _last_scanned(c: Context, sha: str, repo: Path) -> str:
     return ""
 
 
-def prepare(c: Context, span: Range, dest: Path, repo: Path = paths.ROOT) -> ScanRepository:
+def prepare(c: Context, span: Range, canary: str, dest: Path, repo: Path = paths.ROOT) -> ScanRepository:
     """Makes the scan repository in `dest`; files and trees stay in `repo`, only commits are written.
 
     Every commit keeps author, committer, message and tree. A merge gets the clean merge of its parents as its parent,
     so that its diff is what the merge itself brought. Parents outside the range become one chain of 1970, which Git's
-    log reaches after everything else, and whose newest commit is the base to stop at.
+    log reaches after everything else, and whose newest commit is the base to stop at. Right before it the log reaches
+    a commit with the text `canary`: who sees that has walked the whole range.
     Raises Stop (4) when an object of the range is missing (a partial clone).
     """
     commits = _read(c, span, repo)
     if not commits:
         raise Stop(f"secrets: no commits between {span.base[:12]} and {span.head[:12]}", Code.COULD_NOT_RUN)
     _check_complete(c, span, repo)
+    _ask(c, repo, "init", "--quiet", "--bare", "--template=", "--object-format=sha1", str(dest))
     objects = git.ask(c, "rev-parse", "--path-format=absolute", "--git-path", "objects", repo=repo)
-    form = git.ask(c, "rev-parse", "--show-object-format", repo=repo)
-    run(
-        c,
-        ["git", "init", "--quiet", "--bare", "--template=", f"--object-format={form}", dest],
-        step="prepare the secret scan",
-        timeout=GIT_SECONDS,
-        quiet=True,
-    )
     store.write_text(dest / "objects/info/alternates", f"{objects}\n")
-    # Without rename detection a renamed file is scanned whole; log filters of the user's configuration do not apply here.
-    run(
-        c,
-        ["git", "-C", dest, "config", "diff.renames", "false"],
-        step="prepare the secret scan",
-        timeout=30,
-        quiet=True,
-    )
-    return _rewrite(c, commits, dest, "sha256" if form == "sha256" else "sha1")
+    # Without rename detection a renamed file is scanned whole: --diff-filter=AM leaves renames out.
+    _ask(c, dest, "config", "diff.renames", "false")
+    return _rewrite(c, commits, canary, dest)
+
+
+def _ask(c: Context, repo: Path, *words: str) -> str:
+    argv: list[str | Path] = ["git", "-C", repo, *words]
+    return run(c, argv, step="prepare the secret scan", timeout=GIT_SECONDS, quiet=True).stdout.strip()
 
 
 def _read(c: Context, span: Range, repo: Path) -> list[list[str]]:
@@ -136,7 +133,7 @@ def _read(c: Context, span: Range, repo: Path) -> list[list[str]]:
 
 
 def _check_complete(c: Context, span: Range, repo: Path) -> None:
-    words = ["git", "-C", repo, "rev-list", "--objects", "--missing=print", "--quiet", span.head]
+    words: list[str | Path] = ["git", "-C", repo, "rev-list", "--objects", "--missing=print", "--quiet", span.head]
     words += [f"^{span.base}"] if span.base else []
     out = run(c, words, step="check the commit range", timeout=GIT_SECONDS, quiet=True, ok=(0, 128))
     if out.exited or any(line.startswith("?") for line in out.stdout.splitlines()):
@@ -147,27 +144,34 @@ def _check_complete(c: Context, span: Range, repo: Path) -> None:
         )
 
 
-def _rewrite(c: Context, commits: list[list[str]], dest: Path, algorithm: str) -> ScanRepository:
+def _rewrite(c: Context, commits: list[list[str]], canary: str, dest: Path) -> ScanRepository:
     inside = {entry[0] for entry in commits}
     outside = sorted({parent for entry in commits for parent in entry[2].split() if parent not in inside})
     renamed: dict[str, str] = {}
     base = ""
-    who = "base <base@localhost>"
     for second, parent in enumerate(outside):
-        tree = git.ask(c, "rev-parse", f"{parent}^{{tree}}", repo=dest)
-        base = renamed[parent] = _commit(dest, algorithm, tree, [base] if base else [], second, who, who, "base")
+        tree = _ask(c, dest, "rev-parse", f"{parent}^{{tree}}")
+        base = renamed[parent] = _commit(dest, tree, [base] if base else [], second, NOBODY, NOBODY, "base")
     merged = _clean_merges(c, [entry for entry in commits if " " in entry[2]], dest)
-    scan = ScanRepository(dest, "", base, len(commits))
+    origin: dict[str, str] = {}
     for sha, tree, parents, time, author, committer, message in commits:
+        when = max(int(time), FLOOR)
         new_parents = [renamed[parent] for parent in parents.split()]
         if sha in merged:
-            auto = _commit(dest, algorithm, merged[sha], new_parents, int(time), who, who, "clean merge of the parents")
-            new_parents = [auto]
-        scan.head = renamed[sha] = _commit(dest, algorithm, tree, new_parents, int(time), author, committer, message)
-        scan.origin[scan.head] = sha
-    store.write_text(dest / "refs/heads/scan", f"{scan.head}\n")
+            new_parents = [_commit(dest, merged[sha], new_parents, when, NOBODY, NOBODY, "clean merge")]
+        renamed[sha] = _commit(dest, tree, new_parents, when, author, committer, message)
+        origin[renamed[sha]] = sha
+    last = commits[-1]
+    planted = _commit(dest, _canary_tree(canary, dest), [], FLOOR - 1, NOBODY, NOBODY, "canary")
+    top = _commit(dest, last[1], [renamed[last[0]], planted], max(int(last[3]), FLOOR), NOBODY, NOBODY, "scan")
+    store.write_text(dest / "refs/heads/scan", f"{top}\n")
     store.write_text(dest / "HEAD", "ref: refs/heads/scan\n")
-    return scan
+    return ScanRepository(dest, top, base, planted, len(commits), origin)
+
+
+def _canary_tree(canary: str, dest: Path) -> str:
+    blob = _object(dest, "blob", canary.encode())
+    return _object(dest, "tree", b"100644 canary.txt\0" + bytes.fromhex(blob))
 
 
 def _clean_merges(c: Context, merges: list[list[str]], dest: Path) -> dict[str, str]:
@@ -185,7 +189,7 @@ def _clean_merges(c: Context, merges: list[list[str]], dest: Path) -> dict[str, 
     store.write_text(asked, "".join(f"{first} {second}\n" for _, (first, second) in pairs))
     # A file, because Invoke feeds standard input at a hundred characters a second.
     script = 'exec git -C "$1" merge-tree --write-tree --stdin --allow-unrelated-histories < "$2"'
-    words = ["sh", "-c", script, "sh", dest, asked]
+    words: list[str | Path] = ["sh", "-c", script, "sh", dest, asked]
     result = run(c, words, step="merge the parents", timeout=GIT_SECONDS, ok=range(256), quiet=True)
     records = [part for part in result.stdout.split("\0") if part]
     oids = _merge_trees(records, len(next(iter(trees.values()))))
@@ -197,20 +201,21 @@ def _clean_merges(c: Context, merges: list[list[str]], dest: Path) -> dict[str, 
 def _merge_trees(records: list[str], length: int) -> list[str]:
     """The tree ids of `git merge-tree --stdin`: each merge starts with its status, 0 or 1, then its tree."""
     oids = []
-    for status, oid in zip(records, records[1:], strict=False):
+    for status, oid in itertools.pairwise(records):
         if status in ("0", "1") and len(oid) == length and set(oid) <= set("0123456789abcdef"):
             oids.append(oid)
     return oids
 
 
-def _commit(
-    repo: Path, algorithm: str, tree: str, parents: list[str], time: int, author: str, committer: str, message: str
-) -> str:
+def _commit(repo: Path, tree: str, parents: list[str], time: int, author: str, committer: str, message: str) -> str:
     lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
     lines += [f"author {author} {time} +0000", f"committer {committer} {time} +0000", "", message]
-    body = "\n".join(lines).encode("utf-8", "replace")
-    data = b"commit %d\0" % len(body) + body
-    name = hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
+    return _object(repo, "commit", "\n".join(lines).encode("utf-8", "replace"))
+
+
+def _object(repo: Path, kind: str, body: bytes) -> str:
+    data = f"{kind} {len(body)}\0".encode() + body
+    name = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     path = repo / "objects" / name[:2] / name[2:]
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(zlib.compress(data, 1))

@@ -136,12 +136,12 @@ def _write_safety(folder: Path, found: list[Advisory], newest: datetime) -> None
     meta: dict[str, Any] = {"schema_version": "2.0.0", "timestamp": int(newest.timestamp())}
     meta |= {"advisory": "OSV advisories of PyPI", "base_domain": "https://osv.dev"}
     store.write_text(folder / "insecure.json", json.dumps({"meta": meta, "vulnerable_packages": short}))
-    meta = {**meta, "packages": {package: nothing for package in full}}
+    meta = {**meta, "packages": dict.fromkeys(full, nothing)}
     store.write_text(folder / "insecure_full.json", json.dumps({"meta": meta, "vulnerable_packages": full}))
 
 
 def trivy_entries(found: list[Advisory]) -> list[dict[str, Any]]:
-    """Entries of Trivy's database, schema 2: per package and vulnerability the versions, and the vulnerability itself."""
+    """Entries of Trivy's database, schema 2: versions per package, and the vulnerabilities."""
     about = {"ID": "osv", "Name": "Open Source Vulnerabilities, PyPI", "URL": "https://osv.dev"}
     entries: list[dict[str, Any]] = [{"path": ["data-source"], "key": PIP_BUCKET, "value": about}]
     for advisory in found:

@@ -23,7 +23,7 @@ GATE = "deps"
 FILES = ("requirements.txt", "service/requirements.txt")
 SECONDS = 180.0
 CLEAN, VULNERABLE = 0, 64
-# Vulnerable in every database of PyPI advisories since 2021; the first that the commit itself does not require is planted.
+# Vulnerable in every database since 2021; the first that the commit itself does not require is planted.
 CANARIES = (("pyyaml", "5.1"), ("django", "1.11.0"), ("urllib3", "1.24.1"), ("jinja2", "2.10"), ("pillow", "6.2.0"))
 OPTIONS = re.compile(
     r"^--(hash|index-url|extra-index-url|find-links|only-binary|no-binary|require-hashes|prefer-binary)\b"
@@ -41,7 +41,7 @@ class Pin:
 
 
 def pins(text: str, file: str) -> list[Pin]:
-    """All pins of a requirements file. Raises Stop (4) for a line that names no exact version: nothing can be looked up."""
+    """All pins of a requirements file. Raises Stop (4) for a line that names no exact version."""
     found = []
     number, logical = 0, ""
     for index, line in enumerate(text.splitlines(), start=1):
@@ -139,7 +139,7 @@ def _safety(c: Context, report: Report, program: Path, database: Path, listed: P
 
 
 def _no_policy(scratch: Path) -> Path:
-    """An empty policy: Safety would otherwise obey a .safety-policy.yml that it finds, whose waivers nobody reviewed."""
+    """An empty policy: otherwise Safety obeys any .safety-policy.yml it finds, with waivers nobody reviewed."""
     policy = scratch / "policy.yml"
     policy.write_text("version: '2.0'\nsecurity:\n  ignore-vulnerabilities: {}\n", encoding="utf-8")
     return policy

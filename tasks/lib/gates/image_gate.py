@@ -1,0 +1,125 @@
+"""Known vulnerabilities in the packages of the built image, found by Trivy; and the image's bill of materials."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from invoke.context import Context
+
+from tasks.lib import tools
+from tasks.lib.errors import Code, Stop
+from tasks.lib.gates import archive, databases, running, trivy, trivy_database
+from tasks.lib.gates.models import Finding, Report
+from tasks.lib.runner import run
+from tasks.lib.settings import Environment
+
+GATE = "image"
+# Fixed upstream long ago, so in every database of their ecosystem.
+PLANTED = {"pip": ("Django", "1.11.0"), "debian": ("libssl3", "3.0.9-1")}
+NO_OS = "operating-system packages were not covered: the database in use knows Python packages only"
+
+
+def check(c: Context, env: Environment, sha: str, image: Path | str) -> Report:
+    """Scans an image archive (a path) or a reference in a registry, and a planted image; keeps and returns the report."""
+
+    def look(report: Report, scratch: Path) -> None:
+        if isinstance(image, Path) and not image.is_file():
+            raise Stop(
+                f"image: there is no archive {image.name} of commit {sha[:8]}", Code.COULD_NOT_RUN, "./inv build"
+            )
+        program = tools.path(c, "trivy")
+        report.version = trivy.version(c, program)
+        database = trivy_database.find(c, env, program)
+        report.database = database.about
+        planted = scratch / "planted.tar"
+        archive.write(planted, archive.python_package(*PLANTED["pip"]) | archive.debian(PLANTED["debian"]))
+        report.canary.planted = ["pip"] if database.about.snapshot or database.details else ["pip", "debian"]
+        report.command = trivy.shown(_words(image, database.folder), scratch)
+        with ThreadPoolExecutor(2) as both:
+            asked = both.submit(
+                trivy.ask, c, program, _words(planted, database.folder), scratch, "scan the planted image"
+            )
+            answer = trivy.ask(c, program, _words(image, database.folder), scratch, "scan the image")
+            report.canary.caught = _caught(asked.result())
+        database.about.covers = list(report.canary.caught)
+        _covered(report, answer)
+        known = database.details
+        report.findings = [_finding(one, target, known) for target, one in _vulnerabilities(answer)]
+
+    return running.examine(GATE, sha, "trivy", look)
+
+
+def _words(image: Path | str, database: Path) -> list[str | Path]:
+    words: list[str | Path] = ["image", "--scanners", "vuln", "--pkg-types", "os,library", "--list-all-pkgs"]
+    words += ["--skip-db-update", "--skip-java-db-update", "--offline-scan", "--no-progress"]
+    words += ["--cache-dir", database, "--cache-backend", "memory"]
+    return [*words, "--input", image] if isinstance(image, Path) else [*words, "--image-src", "remote", image]
+
+
+def _vulnerabilities(answer: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    results = answer.get("Results") or []
+    return [(result["Target"], one) for result in results for one in result.get("Vulnerabilities") or []]
+
+
+def _caught(answer: dict[str, Any]) -> list[str]:
+    names = {one["PkgName"].lower() for _, one in _vulnerabilities(answer)}
+    return [kind for kind, (name, _) in PLANTED.items() if name.lower() in names]
+
+
+def _covered(report: Report, answer: dict[str, Any]) -> None:
+    """Counts the packages that the database can speak about. Raises Stop (4) when there is none of them."""
+    metadata = answer.get("Metadata") or {}
+    system = metadata.get("OS") or {}
+    report.subject = metadata.get("ImageID", "")
+    report.covered.os = f"{system.get('Family', '')} {system.get('Name', '')}".strip()
+    counts = {"pip": 0, "os": 0}
+    for result in answer.get("Results") or []:
+        kind = {"os-pkgs": "os", "lang-pkgs": "pip"}.get(result.get("Class", ""))
+        if kind == "os" or (kind == "pip" and result.get("Type") == "python-pkg"):
+            counts[kind] += len(result.get("Packages") or [])
+    covers_os = system.get("Family") in report.canary.caught
+    report.covered.packages = counts["pip"] + (counts["os"] if covers_os else 0)
+    if counts["os"] and not covers_os:
+        report.notes.append(f"{NO_OS} ({counts['os']} packages of {report.covered.os})")
+    if not report.covered.packages:
+        raise Stop(
+            f"image: the image holds no package that the database covers ({counts['os']} of the operating system, "
+            f"{counts['pip']} of Python), so nothing was looked up",
+            Code.COULD_NOT_RUN,
+        )
+
+
+def _finding(one: dict[str, Any], target: str, known: dict[str, dict[str, Any]]) -> Finding:
+    about = known.get(one["VulnerabilityID"], {})
+    return Finding(
+        id=one["VulnerabilityID"],
+        severity=databases.severity(one.get("Severity", "")),
+        title=one.get("Title") or about.get("title") or one["VulnerabilityID"],
+        package=one["PkgName"],
+        installed=one["InstalledVersion"],
+        fixed=one.get("FixedVersion", ""),
+        file=one.get("PkgPath") or target.partition(" ")[0],
+        url=about.get("url") or one.get("PrimaryURL", ""),
+        aliases=about.get("aliases") or one.get("VendorIDs") or [],
+    )
+
+
+def sbom(c: Context, image: Path, dest: Path) -> Path:
+    """Writes the CycloneDX 1.6 bill of materials of an image archive. Raises Stop (4) when it names no component."""
+    program = tools.path(c, "trivy")
+    half = dest.with_suffix(".part")
+    words: list[str | Path] = [program, "image", "--format", "cyclonedx", "--input", image, "--output", half]
+    words += ["--cache-backend", "memory", "--skip-version-check", "--disable-telemetry", "--offline-scan"]
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    run(c, words, step="write the SBOM", timeout=trivy.SECONDS)
+    try:
+        made = json.loads(half.read_text(encoding="utf-8"))
+        if not made.get("components"):
+            raise Stop("the SBOM names no component of the image", Code.COULD_NOT_RUN)
+    except (OSError, ValueError) as error:
+        raise Stop(f"the SBOM cannot be read: {error}", Code.COULD_NOT_RUN) from error
+    half.replace(dest)
+    return dest

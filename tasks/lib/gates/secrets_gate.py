@@ -1,0 +1,100 @@
+"""Secrets in the commits that were not scanned before, found by TruffleHog."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+from invoke.context import Context
+
+from tasks.lib import paths, tools
+from tasks.lib.errors import Code, Stop
+from tasks.lib.gates import commit_range, running
+from tasks.lib.gates.commit_range import ScanRepository
+from tasks.lib.gates.models import Finding, Report
+from tasks.lib.runner import run
+from tasks.lib.settings import Environment, Severity
+
+GATE = "secrets"
+SECONDS = 1800.0
+CLEAN, FOUND = 0, 183
+# Unverified results are those that the service itself refused. Where it cannot be asked, a result is `unknown`.
+FLAGS = ["--results=verified,unknown", "--fail", "--fail-on-scan-errors", "--json", "--no-update", "--no-color"]
+
+
+def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Report:
+    """Runs TruffleHog over the range that this commit owes, a planted secret in it; keeps and returns the report."""
+
+    def look(report: Report, scratch: Path) -> None:
+        span = commit_range.choose(c, sha, repo)
+        report.covered.base, report.covered.base_from = span.base, span.base_from
+        scan = commit_range.prepare(c, span, canary(), scratch / "range", repo)
+        report.covered.commits = scan.commits
+        program = tools.path(c, "trufflehog")
+        report.version = running.version(c, [program, "--version"], r"trufflehog (\S+)")
+        results = _trufflehog(c, report, program, scan, scratch)
+        report.canary.planted = ["unverifiable login"]
+        for result in results:
+            place = result["SourceMetadata"]["Data"]["Git"]
+            if place["commit"] == scan.canary:
+                report.canary.caught = list(report.canary.planted)
+            else:
+                report.findings.append(_finding(result, scan.origin[place["commit"]]))
+
+    return running.examine(GATE, sha, "trufflehog", look)
+
+
+def canary() -> str:
+    """A login that no server confirms or refuses: `unknown` with a network and without. New in each run."""
+    return f"postgres://slipway:{secrets.token_urlsafe(24)}@0.0.0.0:1/canary\n"
+
+
+def _trufflehog(c: Context, report: Report, program: Path, scan: ScanRepository, scratch: Path) -> list[dict[str, Any]]:
+    # The repository is our own, so its configuration can be trusted, and a second clone is saved.
+    words: list[str | Path] = [program, "git", f"file://{scan.path}", f"--branch={scan.head}"]
+    words += [f"--since-commit={scan.base}"] if scan.base else []
+    words += ["--trust-local-git-config", *FLAGS]
+    report.command = running.shown(["trufflehog", *words[1:]], scratch)
+    result = run(c, words, step="scan for secrets", timeout=SECONDS, ok=(CLEAN, FOUND), cwd=scratch)
+    end = _end(result.stderr)
+    report.covered.chunks, report.covered.bytes = int(end["chunks"]), int(end["bytes"])
+    # Every commit is at least one chunk, its message; with no base, commits that only delete are left out.
+    if scan.base and report.covered.chunks < scan.commits:
+        seen = f"{report.covered.chunks} chunks of {scan.commits} commits"
+        raise Stop(f"secrets: TruffleHog looked at {seen} only", Code.COULD_NOT_RUN)
+    results = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    if bool(results) != (result.exited == FOUND):
+        raise Stop("secrets: TruffleHog's exit code and results contradict each other", Code.COULD_NOT_RUN)
+    return results
+
+
+def _end(log: str) -> dict[str, Any]:
+    """The last entry of TruffleHog's log: what it looked at. Raises Stop (4) when errors are in the log."""
+    entries: list[dict[str, Any]] = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    failed = [entry for entry in entries if entry.get("level") in ("error", "fatal")]
+    end = next((entry for entry in reversed(entries) if entry.get("msg") == "finished scanning"), None)
+    if failed or end is None:
+        cause = failed[0].get("error") or failed[0].get("msg") if failed else "it did not say that it finished"
+        raise Stop(f"secrets: TruffleHog failed: {str(cause)[:200]}", Code.COULD_NOT_RUN)
+    return dict(end)
+
+
+def _finding(result: dict[str, Any], commit: str) -> Finding:
+    """What may be kept of a result: detector, place and a hash prefix; never the value, not even Redacted."""
+    place = result["SourceMetadata"]["Data"]["Git"]
+    detector = result["DetectorName"]
+    mark = hashlib.sha256((result.get("RawV2") or result["Raw"]).encode()).hexdigest()[:12]
+    verified = bool(result["Verified"])
+    state = "valid, its service confirmed it" if verified else "could not be checked with its service, so it counts"
+    return Finding(
+        id=f"{detector}:{mark}",
+        severity=Severity.CRITICAL if verified else Severity.HIGH,
+        title=f"{detector} secret: {state}",
+        file=place.get("file") or "commit message",
+        line=int(place.get("line") or 0),
+        commit=commit,
+        fixed="revoke it at its service, then remove it from the commits",
+    )
