@@ -11,27 +11,46 @@ import os
 import py_compile
 import sys
 import tempfile
+from pathlib import Path
 
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp()
 
-import gunicorn.app.wsgiapp
-import gunicorn.glogging
-import gunicorn.workers.gthread  # noqa: F401
-from slipway_service import boot, logs, wsgi  # noqa: F401
+def load_all() -> set[str]:
+    """Source files of what gunicorn and the service load, at start and at their first requests."""
+    import concurrent.futures.thread  # noqa: F401
+    import zoneinfo
 
-# Requests load what is imported on first use.
-client = wsgi.app.test_client()
-for path in ("/", "/version", "/api/time?zone=Europe/Berlin", "/api/time", "/nothing", "/ready", "/metrics"):
-    client.get(path, headers={"Accept": "application/openmetrics-text" if path == "/metrics" else "*/*"})
-client.get("/metrics")
+    import gunicorn.app.wsgiapp
+    import gunicorn.glogging
+    import gunicorn.workers.gthread
+    from slipway_service import boot, clock, logs, wsgi  # noqa: F401
 
-for module in list(sys.modules.values()):
-    source = getattr(getattr(module, "__spec__", None), "origin", None) or ""
-    if source.endswith(".py") and module.__name__ != "__main__":
-        py_compile.compile(
-            source,
-            cfile=importlib.util.cache_from_source(source),
-            doraise=True,
-            # Neither clocks nor stat calls at start, and the same bytes in every build.
-            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        )
+    client = wsgi.app.test_client()
+    for path in ("/", "/version", "/api/time?zone=Europe/Berlin", "/api/time", "/nothing", "/ready", "/metrics"):
+        client.get(path)
+    client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
+    for zone in clock.zones():  # every region of tzdata is a package
+        zoneinfo.ZoneInfo(zone)
+    modules = [module for name, module in sys.modules.items() if name != "__main__"]
+    origins = {getattr(getattr(module, "__spec__", None), "origin", None) or "" for module in modules}
+    # Run or read by gunicorn, never imported.
+    origins |= {str(Path(gunicorn.__file__).with_name("__main__.py"))}
+    origins |= {str(Path(__file__).with_name("gunicorn.conf.py"))}
+    return {origin for origin in origins if origin.endswith(".py")}
+
+
+def main() -> None:
+    """Compiles them; raises when one cannot be compiled."""
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = scratch
+        for source in sorted(load_all()):
+            py_compile.compile(
+                source,
+                cfile=importlib.util.cache_from_source(source),
+                doraise=True,
+                # Neither clocks nor stat calls at start, and the same bytes in every build.
+                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -227,3 +227,21 @@ def test_everything_belongs_to_the_release(chart: Chart) -> None:
         assert manifest["metadata"]["namespace"] == "slipway-test", kind
         assert manifest["metadata"]["labels"]["app.kubernetes.io/instance"] == "slipway-test", kind
         assert manifest["metadata"]["labels"]["app.kubernetes.io/part-of"] == "slipway", kind
+
+
+@pytest.mark.slow
+def test_every_manifest_is_what_kubernetes_expects(chart: Chart) -> None:
+    from invoke import Context
+
+    from tasks.lib import tools
+    from tasks.lib.gates import schemas
+
+    location = f"{schemas.folder(Context())}/{schemas.LOCATION}"
+    line = [str(tools.path(Context(), "kubeconform")), "-strict", "-summary", "-schema-location", location]
+    for values in (
+        {},
+        {"service": {"type": "NodePort", "nodePort": 30080}, "networkPolicy": {"from": [{"podSelector": {}}]}},
+    ):
+        done = subprocess.run(line, input=chart.text(values), capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Valid: 7" in done.stdout
