@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from tasks import requirements
+from tasks import delivery, doctor, gitops, image, lab, requirements, tools
 
 ns = Collection(
+    # The way of a release, typed most, at the root.
+    delivery.build,
+    delivery.push,
+    delivery.deploy,
+    delivery.rollback,
+    delivery.smoke,
+    delivery.status,
+    doctor.doctor,
+    # Its parts, each usable alone.
+    image=Collection.from_module(image, auto_dash_names=True),
+    gitops=Collection.from_module(gitops),
+    # What it stands on.
+    lab=Collection.from_module(lab),
+    tools=Collection.from_module(tools),
     requirements=Collection.from_module(requirements),
 )

@@ -38,7 +38,7 @@ def tail(result: Result, secrets: Sequence[str] = ()) -> str:
 
 def run(
     c: Context,
-    argv: Sequence[str | Path],
+    argv: Sequence[object],
     *,
     step: str,
     timeout: float,
@@ -54,7 +54,7 @@ def run(
 ) -> Result:
     """Runs one program to its end and returns its result.
 
-    step: what the operator would call it. timeout: seconds. fix: the next command when it fails. env: added to the
+    argv: the words, strings and paths. step: what the operator would call it. timeout: seconds. fix: the next command when it fails. env: added to the
     environment. stdin: text, the place for secrets. secrets: values never to be shown. ok: exit codes that are no
     failure. quiet: a query, not echoed and run also under --dry. show: its output is streamed.
     Raises Stop with `code` when the program is missing, too slow, or ends with another exit code.
@@ -77,8 +77,6 @@ def run(
         raise Stop(f"{step}: no answer from {words[0]} within {timeout:g} s", code, fix) from error
     except UnexpectedExit as error:
         result = error.result
-    if result is None:  # --dry: nothing ran
-        return Result(command=line)
     if result.exited in ok:
         return result
     name = Path(words[2] if cwd is not None else words[0]).name

@@ -1,0 +1,102 @@
+"""The way of a release: build, push, deploy, roll back, look."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from tasks.lib import words
+
+
+@task(auto_shortflags=False, help={"env": words.ENV, "release": words.RELEASE, "dirty": words.DIRTY})
+def build(c: Context, env: str = "local", release: str = "", dirty: bool = False) -> None:
+    """Build and scan the image, write SBOM and release record."""
+    from tasks.lib import build, settings, terminal
+
+    environment = settings.load(env)
+    sha = build.commit_of(c, environment, release, dirty)
+    record = build.build(c, environment, sha)
+    terminal.good(f"built {sha[:12]} (image {record.predicate.image_id[7:19]}); all gates passed, record written")
+    terminal.say(f"  next: ./inv deploy --env {env}")
+
+
+@task(auto_shortflags=False, help={"env": words.ENV, "release": words.RELEASE, "dirty": words.DIRTY})
+def push(c: Context, env: str = "local", release: str = "", dirty: bool = False) -> None:
+    """Push the image (SHA tag and latest) and its record."""
+    from tasks.lib import build, publish, settings, target, terminal
+
+    environment = settings.load(env)
+    sha = build.commit_of(c, environment, release, dirty)
+    pushed = publish.push(c, target.of(c, environment), target.engine(c, environment), sha)
+    terminal.good(f"pushed {pushed.image}")
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "env": words.ENV,
+        "release": words.RELEASE,
+        "dirty": words.DIRTY,
+        "yes": words.YES,
+        "reason": words.REASON,
+        "lift-hold": "why the hold of an earlier rollback no longer counts (default: holds count)",
+    },
+)
+def deploy(
+    c: Context,
+    env: str = "local",
+    release: str = "",
+    dirty: bool = False,
+    yes: bool = False,
+    reason: str = "",
+    lift_hold: str = "",
+) -> None:
+    """Deploy a built commit, prove that it arrived, or take it back."""
+    from tasks.lib import build, delivery, settings
+
+    environment = settings.load(env)
+    sha = build.commit_of(c, environment, release, dirty)
+    delivery.deploy(c, environment, sha, yes=yes, reason=reason, lift=lift_hold)
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "env": words.ENV,
+        "to": "release to return to, SHA or its beginning (default: the last one that arrived healthy)",
+        "reason": words.REASON,
+        "yes": words.YES,
+    },
+)
+def rollback(c: Context, env: str = "local", to: str = "", reason: str = "", yes: bool = False) -> None:
+    """Return to an earlier healthy release and hold the bad one."""
+    from tasks.lib import rollback, settings
+
+    rollback.rollback(c, settings.load(env), to=to, reason=reason, yes=yes)
+
+
+@task(auto_shortflags=False, help={"env": words.ENV})
+def smoke(c: Context, env: str = "local") -> None:
+    """Run the smoke test against the release that should run."""
+    from tasks.lib import delivery, desired, settings, smoke, terminal
+    from tasks.lib.errors import Code, Stop
+
+    environment = settings.load(env)
+    d = delivery.open_(c, environment)
+    wanted = desired.fetch(c, d.target).release
+    if not wanted:
+        raise Stop(f"nothing is deployed in {env}", Code.REFUSED, f"./inv deploy --env {env}")
+    try:
+        with terminal.step(f"Smoke test of {wanted.revision[:12]} in {env}") as note:
+            passed = smoke.run(d.cluster, d.target, wanted.revision, note)
+    except smoke.Failed as failure:
+        raise Stop(f"smoke test in {env}: {failure}", Code.UNHEALTHY, f"./inv rollback --env {env}") from failure
+    terminal.good(f"{passed} checks passed")
+
+
+@task(auto_shortflags=False, help={"env": "one environment (default: all)"})
+def status(c: Context, env: str = "") -> None:
+    """Show what runs where, since when, and is it healthy."""
+    from tasks.lib import status, terminal
+
+    terminal.table("", status.COLUMNS, [row.cells() for row in status.rows(c, [env] if env else [])])

@@ -1,0 +1,217 @@
+"""Deploy: the plan, the desired-state transaction, arrival, smoke test, and the way back when they fail."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from invoke.context import Context
+
+from tasks.lib import argo, arrival, ci, desired, git, guards, history, kube, publish, smoke, terminal, values
+from tasks.lib import target as targets
+from tasks.lib.arrival import NotArrived
+from tasks.lib.desired import Change, State
+from tasks.lib.errors import Code, Stop
+from tasks.lib.history import Action, Event, Hold
+from tasks.lib.kube import Cluster
+from tasks.lib.settings import Environment
+from tasks.lib.target import Target
+from tasks.lib.values import NOTHING, Release
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One environment within reach: everything that deploy and rollback share."""
+
+    c: Context
+    target: Target
+    cluster: Cluster
+    by: str
+
+    @property
+    def env(self) -> Environment:
+        return self.target.env
+
+    def event(self, action: Action, release: str, **more: str | Hold) -> Event:
+        return Event.model_validate(
+            {"environment": self.env.name, "action": action, "release": release, "by": self.by, **more}
+        )
+
+    def contains(self, state: State) -> Callable[[str, str], bool]:
+        """Whether one commit contains another, asked of the private clone."""
+        return lambda newer, older: git.is_ancestor(self.c, older, newer, repo=state.clone)
+
+    def wants(self, release: Release) -> bool:
+        """Whether Git still asks for this release; a remote that does not answer has not changed its mind."""
+        try:
+            return desired.fetch(self.c, self.target).release == release
+        except Stop:
+            return True
+
+
+def open_(c: Context, env: Environment) -> Delivery:
+    """Connects to the environment. Raises Stop (4) when its cluster does not answer."""
+    target = targets.of(c, env)
+    return Delivery(c, target, kube.connect(target), ci.actor(git.person(c)))
+
+
+# ---------------------------------------------------------------------------------------------------- the parts
+
+
+def bump(d: Delivery, release: Release, reason: str = "", lift: str = "") -> State:
+    """Commits the release into the desired state, unless a guard refuses; the same release again changes nothing.
+
+    lift: why holds are lifted; '' keeps them. Raises Stop (5) when a guard refuses.
+    """
+    sha = release.revision
+
+    def decide(state: State) -> Change | None:
+        if lift and history.holds(state.events):
+            return Change(d.event(Action.LIFT, sha, reason=lift))
+        guards.held(state, sha, d.contains(state))
+        guards.supersession(state, sha, d.contains(state))
+        if state.release == release:
+            return None
+        return Change(d.event(Action.DEPLOY, sha, previous=state.release.revision, reason=reason), release)
+
+    state = desired.transact(d.c, d.target, decide, publish=sha)
+    return bump(d, release, reason) if lift and state.release != release else state
+
+
+def verify(d: Delivery, release: Release) -> None:
+    """Waits for arrival and runs the smoke test. Raises NotArrived or smoke.Failed."""
+    with terminal.step(f"Arrive in {d.env.name}") as note:
+        arrival.wait(d.cluster, d.target, release, lambda: d.wants(release), note)
+    with terminal.step("Smoke test") as note:
+        passed = smoke.run(d.cluster, d.target, release.revision, note)
+        note(f"({passed} checks)")
+
+
+def mark_arrived(d: Delivery, release: Release) -> None:
+    """Notes in the desired state's log that the release arrived and was healthy, once per deploy."""
+
+    def decide(state: State) -> Change | None:
+        newest = next(iter(state.events), None)
+        if state.release != release or (newest and newest.action is Action.ARRIVED):
+            return None
+        return Change(d.event(Action.ARRIVED, release.revision))
+
+    desired.transact(d.c, d.target, decide)
+
+
+def release_of(d: Delivery, state: State, sha: str) -> Release:
+    """The release lines that an earlier desired-state commit pinned for this SHA; NOTHING when there is none."""
+    for event in state.events:
+        if event.release == sha and event.action is not Action.LIFT:
+            text = git.ask(d.c, "show", f"{event.commit}:{state.file}", repo=state.clone, ok=(0, 128))
+            found = values.read(text, state.file) if text else NOTHING
+            if found.revision == sha:
+                return found
+    return NOTHING
+
+
+# ---------------------------------------------------------------------------------------------------- deploy
+
+
+def deploy(c: Context, env: Environment, sha: str, yes: bool = False, reason: str = "", lift: str = "") -> None:
+    """The whole way of one commit into an environment. Raises Stop 5 (refused) or 6 (taken back)."""
+    began = time.monotonic()
+    d = open_(c, env)
+    release = publish.ready(c, d.target, targets.engine(c, env), sha)
+    argo.install(c, d.target, d.cluster)
+    before = desired.fetch(c, d.target)
+    desired.adopt(c, before, sha)
+    if not lift:
+        guards.held(before, sha, d.contains(before))
+    guards.supersession(before, sha, d.contains(before))
+    show_plan(d, before, release)
+    if before.release != release and env.ask:
+        terminal.confirm(f"Deploy {sha[:12]} to {env.name}?", yes)
+    with terminal.step("Bump the release lines"):
+        after = bump(d, release, reason, lift)
+        argo.refresh(d.cluster, env.application)
+    try:
+        verify(d, release)
+    except (NotArrived, smoke.Failed) as failure:
+        take_back(d, release, str(failure))
+    mark_arrived(d, release)
+    show_summary(d, before, release, after, time.monotonic() - began)
+
+
+def show_plan(d: Delivery, before: State, release: Release) -> None:
+    """What runs now, what will run, and the commits between."""
+    now = before.release
+    rows = [("revision", now.revision[:12] or "nothing", release.revision[:12])]
+    rows += [("image", now.digest[:19] or "nothing", release.digest[:19])]
+    terminal.table(f"Plan for {d.env.name}", ("", "now", "then"), rows)
+    lines = git.between(d.c, now.revision, release.revision, repo=before.clone)
+    for line in lines[:10]:
+        terminal.say(f"  {line}")
+    if len(lines) > 10:
+        terminal.say(f"  and {len(lines) - 10} more")
+    if now == release:
+        terminal.say("  nothing to change; checking that it is there")
+
+
+def show_summary(d: Delivery, before: State, release: Release, after: State, seconds: float) -> None:
+    """A few lines that can be pasted into a chat."""
+    commit = git.commit(d.c, release.revision, repo=after.clone)
+    terminal.good(f'{d.env.name} runs {commit.short} "{commit.subject}" by {commit.author}')
+    terminal.say(f"  image {release.image}")
+    terminal.say(f"  was {before.release.revision[:8] or 'nothing'}; {seconds:.1f} s; deployed by {d.by}")
+    terminal.say(f"  back: ./inv rollback --env {d.env.name}")
+
+
+# ---------------------------------------------------------------------------------------------------- taking back
+
+
+def take_back(d: Delivery, failed: Release, reason: str) -> None:
+    """Returns to the last good release after a failed one, and always raises Stop (6) that says what was done."""
+    terminal.bad(f"{failed.revision[:12]} is not healthy in {d.env.name}: {reason}")
+    goal = NOTHING
+    moved = False
+
+    def decide(state: State) -> Change | None:
+        nonlocal goal, moved
+        if state.release != failed:
+            return None  # a newer decision is already there; racing against it would undo it
+        goal = release_of(d, state, history.last_good(state.events, failed.revision))
+        moved = True
+        event = d.event(
+            Action.ROLLBACK,
+            goal.revision,
+            previous=failed.revision,
+            reason=f"automatic: {reason}",
+            held=failed.revision,
+            hold=Hold.RELEASE,
+        )
+        return Change(event, goal)
+
+    with terminal.step("Roll back"):
+        desired.transact(d.c, d.target, decide)
+        argo.refresh(d.cluster, d.env.application)
+    sentence = f"deployed {failed.revision[:12]} to {d.env.name}, but {reason}"
+    if not moved:
+        raise Stop(
+            f"{sentence}; a newer release took its place meanwhile", Code.UNHEALTHY, f"./inv status --env {d.env.name}"
+        )
+    done = _return_to(d, goal)
+    raise Stop(f"{sentence}; {done}", Code.UNHEALTHY, f"./inv status --env {d.env.name}")
+
+
+def _return_to(d: Delivery, goal: Release) -> str:
+    """Waits until the release before runs again; what to tell about it."""
+    if not goal:
+        try:
+            with terminal.step(f"Empty {d.env.name} again") as note:
+                arrival.wait_for_nothing(d.cluster, d.target, note)
+        except NotArrived as again:
+            return f"there was no earlier release, and taking it away did not work either: {again}"
+        return "there was no earlier release, so it was taken away again"
+    try:
+        verify(d, goal)
+    except (NotArrived, smoke.Failed) as again:
+        return f"rolled back to {goal.revision[:12]}, which is not healthy either: {again}"
+    mark_arrived(d, goal)
+    return f"rolled back to {goal.revision[:12]}, which runs and is healthy"

@@ -1,0 +1,174 @@
+"""The image of a commit: built from the commit alone, saved as an archive that scanners and other jobs read, pushed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from tasks.lib import git, paths, terminal, tools
+from tasks.lib.errors import Code, Stop
+from tasks.lib.runner import run
+from tasks.lib.settings import SERVICE
+from tasks.lib.target import Engine
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+BUILD_SECONDS = 900.0
+API_SECONDS = 300
+CONTEXT = "service"
+LOCAL_NAME = f"slipway.local/{SERVICE}"
+PIP_FILES = ("/etc/pip.conf", "~/.config/pip/pip.conf", "~/.pip/pip.conf")
+CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image in the engine: its name there, its configuration digest, the base it stands on."""
+
+    reference: str
+    image_id: str
+    base: str
+    base_id: str
+    requirements_sha256: str
+
+
+@contextmanager
+def client(engine: Engine) -> Iterator[DockerClient]:
+    """The Docker SDK on the engine. Raises Stop (4) when no engine answers."""
+    import docker
+    from docker.errors import DockerException
+
+    opened: DockerClient | None = None
+    try:
+        host = engine.docker_host
+        opened = docker.DockerClient(host, timeout=API_SECONDS) if host else docker.from_env(timeout=API_SECONDS)
+        opened.ping()
+    except DockerException as error:
+        raise Stop(
+            f"reach the Docker engine at {engine.docker_host or 'its default socket'}: {str(error)[:200]}",
+            Code.COULD_NOT_RUN,
+            "./inv lab.up, or set DOCKER_HOST",
+        ) from error
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def reference(sha: str) -> str:
+    """The image's name inside the engine before it belongs to any registry."""
+    return f"{LOCAL_NAME}:{sha}"
+
+
+def archive(sha: str) -> Path:
+    """The `docker save` archive of a commit's image."""
+    return paths.release(sha) / "image.tar"
+
+
+def _first(candidates: tuple[str, ...]) -> Path | None:
+    return next((path for path in (Path(name).expanduser() for name in candidates) if path.is_file()), None)
+
+
+def _secrets() -> list[str]:
+    """How this machine reaches its package index, for the build only: no layer and no history keeps it."""
+    named = {"pip_conf": _first(PIP_FILES), "ca_bundle": _first(CA_FILES)}
+    return [f"--secret=id={name},src={path}" for name, path in named.items() if path]
+
+
+def build(c: Context, engine: Engine, sha: str) -> Built:
+    """Builds the image of a commit and saves its archive. Raises Stop (4) when it cannot be built."""
+    commit = git.commit(c, sha)
+    created = commit.time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    base = engine.base_image
+    arguments = {"REVISION": sha, "CREATED": created, "SOURCE_DATE_EPOCH": str(commit.epoch)}
+    arguments |= {"BASE_IMAGE": base, "BUILDER_IMAGE": engine.builder_image}
+    with tempfile.TemporaryDirectory(prefix="slipway-build-") as folder, terminal.step(f"Build image {sha[:12]}"):
+        tree = Path(folder) / "context"
+        with tarfile.open(git.archive(c, sha, Path(folder) / "context.tar", CONTEXT)) as tar:
+            tar.extractall(tree)  # noqa: S202 - written by git archive a line above
+        argv: list[str | Path] = [tools.path(c, "docker-buildx"), "build", "--progress=plain", "--network=host"]
+        argv += ["--provenance=false", "--load", f"--tag={reference(sha)}", *_secrets()]
+        argv += [f"--build-arg={name}={value}" for name, value in arguments.items() if value]
+        host = {"DOCKER_HOST": engine.docker_host} if engine.docker_host else {}
+        environment = {**host, "DOCKER_CONFIG": str(_config(c)), "SOURCE_DATE_EPOCH": str(commit.epoch)}
+        run(c, [*argv, tree], step="build the image", timeout=BUILD_SECONDS, env=environment, fix="./inv doctor")
+        lock = hashlib.sha256((tree / "requirements.txt").read_bytes()).hexdigest()
+    with client(engine) as docker, terminal.step("Save image archive"):
+        image = docker.images.get(reference(sha))
+        _save(image, archive(sha))
+        base_id = str(docker.images.get(base).id) if base else ""
+    return Built(reference(sha), str(image.id), base or "the Dockerfile's default", base_id, lock)
+
+
+def _config(c: Context) -> Path:
+    """The Docker configuration folder: the user's own where there is one, because registry logins live there."""
+    own = os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker")
+    return Path(own)
+
+
+def _save(image: object, dest: Path) -> None:
+    """Writes the archive under its final name only when it is whole."""
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    half = dest.with_suffix(".tar.part")
+    with half.open("wb") as handle:
+        for chunk in image.save(named=True):  # type: ignore[attr-defined]
+            handle.write(chunk)
+    half.replace(dest)
+
+
+def ensure_loaded(engine: Engine, sha: str, image_id: str) -> None:
+    """Loads the saved archive into the engine when it does not have the image (another job built it).
+
+    Raises Stop (5) when the archive's image is not the one that the gates saw.
+    """
+    from docker.errors import ImageNotFound
+
+    with client(engine) as docker:
+        try:
+            found = str(docker.images.get(reference(sha)).id)
+        except ImageNotFound:
+            if not archive(sha).exists():
+                raise Stop(f"there is no built image of {sha[:12]}", Code.REFUSED, "./inv scan build") from None
+            with archive(sha).open("rb") as handle:
+                docker.images.load(handle)
+            found = str(docker.images.get(reference(sha)).id)
+    if found != image_id:
+        raise Stop(
+            f"the image of {sha[:12]} ({found[7:19]}) is not the one that was scanned ({image_id[7:19]})",
+            Code.REFUSED,
+            "./inv scan build",
+        )
+
+
+def push(engine: Engine, sha: str, repository: str) -> str:
+    """Pushes `<sha>` and `latest`; returns the digest that the engine was told. Raises Stop (4) when that fails."""
+    from docker.errors import APIError
+
+    with client(engine) as docker:
+        image = docker.images.get(reference(sha))
+        digest = ""
+        for tag in (sha, "latest"):
+            with terminal.step(f"Push {repository}:{tag[:12]}"):
+                image.tag(repository, tag=tag)
+                try:
+                    lines = list(docker.images.push(repository, tag=tag, stream=True, decode=True))
+                except APIError as error:
+                    raise Stop(f"push {repository}: {error.explanation}", Code.COULD_NOT_RUN, "./inv doctor") from error
+            wrong = next((line["error"] for line in lines if "error" in line), "")
+            if wrong:
+                raise Stop(
+                    f"push {repository}:{tag[:12]}: {wrong}", Code.COULD_NOT_RUN, "docker login, or ./inv doctor"
+                )
+            digest = next((line["aux"]["Digest"] for line in lines if "aux" in line), digest)
+    return digest

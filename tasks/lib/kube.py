@@ -1,0 +1,93 @@
+"""Access to the cluster of a target: one client for the lab and for any other cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tasks.lib.errors import Code, Stop
+from tasks.lib.target import Target
+
+if TYPE_CHECKING:
+    from kubernetes import client as api
+
+REQUEST_SECONDS = 10.0
+ARGOCD = "argocd"
+GROUP, VERSION = "argoproj.io", "v1alpha1"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The parts of the Kubernetes API that delivery uses; every call is given REQUEST_SECONDS."""
+
+    core: api.CoreV1Api
+    apps: api.AppsV1Api
+    custom: api.CustomObjectsApi
+    name: str
+
+    def argo(self, plural: str, name: str) -> dict[str, Any] | None:
+        """An Argo CD object in its namespace, or None."""
+        with missing_is_none() as found:
+            found.value = self.custom.get_namespaced_custom_object(
+                GROUP, VERSION, ARGOCD, plural, name, _request_timeout=REQUEST_SECONDS
+            )
+        answer: dict[str, Any] | None = found.value
+        return answer
+
+    def annotate(self, plural: str, name: str, annotations: dict[str, str]) -> bool:
+        """Annotates an Argo CD object; whether it was there."""
+        with missing_is_none() as found:
+            body = {"metadata": {"annotations": annotations}}
+            found.value = self.custom.patch_namespaced_custom_object(
+                GROUP, VERSION, ARGOCD, plural, name, body, _request_timeout=REQUEST_SECONDS
+            )
+        return found.value is not None
+
+
+@dataclass
+class Found:
+    value: Any = None  # untyped on purpose: the API answers with dictionaries or models
+
+
+@contextmanager
+def missing_is_none() -> Iterator[Found]:
+    """Swallows the API's 404, so that what is looked for stays None; other answers are raised."""
+    from kubernetes.client.exceptions import ApiException
+
+    found = Found()
+    try:
+        yield found
+    except ApiException as error:
+        if error.status != 404:
+            raise
+
+
+def connect(target: Target) -> Cluster:
+    """A client for the target's context. Raises Stop (4) for a bad kubeconfig or a cluster that does not answer."""
+    from kubernetes import client, config
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    file = f"gitops/environments/{target.env.name}/environment.yaml"
+    if not target.kubeconfig.exists():
+        raise Stop(f"the kubeconfig {target.kubeconfig} does not exist", Code.COULD_NOT_RUN, f"name yours in {file}")
+    try:
+        settings = client.Configuration()
+        config.load_kube_config(str(target.kubeconfig), context=target.context, client_configuration=settings)
+    except config.ConfigException as error:
+        raise Stop(
+            f"the kubeconfig {target.kubeconfig} has no usable context '{target.context}': {error}",
+            Code.COULD_NOT_RUN,
+            f"name one of `kubectl config get-contexts` in {file}",
+        ) from error
+    settings.retries = 1
+    opened = client.ApiClient(settings)
+    try:
+        client.VersionApi(opened).get_code(_request_timeout=REQUEST_SECONDS)
+    except (ApiException, HTTPError) as error:
+        fix = "./inv lab.up" if target.publishes else f"kubectl --context {target.context} version"
+        reason = str(getattr(error, "reason", error))[:200]
+        raise Stop(f"the cluster {target.context} does not answer: {reason}", Code.COULD_NOT_RUN, fix) from error
+    return Cluster(client.CoreV1Api(opened), client.AppsV1Api(opened), client.CustomObjectsApi(opened), target.context)
