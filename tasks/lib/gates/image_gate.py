@@ -23,7 +23,7 @@ NO_OS = "operating-system packages were not covered: the database in use knows P
 
 
 def check(c: Context, env: Environment, sha: str, image: Path | str) -> Report:
-    """Scans an image archive (a path) or a reference in a registry, and a planted image; keeps and returns the report."""
+    """Scans an image archive (a path) or reference, and a planted image; keeps and returns the report."""
 
     def look(report: Report, scratch: Path) -> None:
         if isinstance(image, Path) and not image.is_file():
@@ -36,7 +36,7 @@ def check(c: Context, env: Environment, sha: str, image: Path | str) -> Report:
         report.database = database.about
         planted = scratch / "planted.tar"
         archive.write(planted, archive.python_package(*PLANTED["pip"]) | archive.debian(PLANTED["debian"]))
-        report.canary.planted = ["pip"] if database.about.snapshot or database.details else ["pip", "debian"]
+        report.canary.planted = ["pip"] if database.details else ["pip", "debian"]
         report.command = trivy.shown(_words(image, database.folder), scratch)
         with ThreadPoolExecutor(2) as both:
             asked = both.submit(

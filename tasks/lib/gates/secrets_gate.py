@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from invoke.context import Context
 
 from tasks.lib import paths, tools
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates import commit_range, running
+from tasks.lib.gates import commit_range, running, waivers
 from tasks.lib.gates.commit_range import ScanRepository
 from tasks.lib.gates.models import Finding, Report
+from tasks.lib.gates.waivers import Published
 from tasks.lib.runner import run
 from tasks.lib.settings import Environment, Severity
 
@@ -43,8 +45,18 @@ def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Re
                 report.canary.caught = list(report.canary.planted)
             else:
                 report.findings.append(_finding(result, scan.origin[place["commit"]]))
+        _leave_out_published(report, waivers.of_commit(c, sha, repo).published)
 
     return running.examine(GATE, sha, "trufflehog", look)
+
+
+def _leave_out_published(report: Report, published: Sequence[Published]) -> None:
+    """Takes out values that others published as examples, and says so."""
+    known = {(one.id, one.file): one for one in published}
+    for finding in list(report.findings):
+        if one := known.get((finding.id, finding.file)):
+            report.findings.remove(finding)
+            report.notes.append(f"{finding.id} in {finding.file} does not count: {one.reason} ({one.approver})")
 
 
 def canary() -> str:

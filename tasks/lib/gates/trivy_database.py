@@ -59,7 +59,7 @@ def _download(c: Context, program: Path, repository: str, home: Path) -> None:
         requests.get(f"{scheme}://{host}/v2/", timeout=PROBE_SECONDS)
     except requests.RequestException:
         raise Stop("not reachable", Code.COULD_NOT_RUN) from None
-    words = [
+    words: list[str | Path] = [
         program,
         "image",
         "--download-db-only",

@@ -1,0 +1,100 @@
+"""The security gates: secrets, dependencies, configuration, image, and the verdict."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+from invoke.tasks import task
+
+ENV = "environment whose policy counts (default: local)"
+RELEASE = "commit to scan (default: HEAD)"
+
+
+def _stop_unless_it_ran(gate: str, reason: str, ran: bool) -> None:
+    from tasks.lib.errors import Code, Stop
+
+    if not ran:
+        raise Stop(f"scan.{gate} could not run: {reason}", Code.COULD_NOT_RUN)
+
+
+def _source(c: Context, gate: str, env: str, release: str) -> None:
+    from tasks.lib import gates, git, settings
+
+    report = gates.source(c, settings.load(env), git.resolve(c, release or "HEAD"), gate)
+    _stop_unless_it_ran(gate, report.reason, report.outcome is not gates.Outcome.COULD_NOT_RUN)
+
+
+@task(default=True, name="all", help={"env": ENV, "release": RELEASE}, auto_shortflags=False)
+def scan(c: Context, env: str = "local", release: str = "") -> None:
+    """Scan secrets, dependencies and configuration, and judge.
+
+    The three run at the same time; the verdict is over these three. The image is scanned by build.
+    """
+    from tasks.lib import gates, git, settings
+
+    environment = settings.load(env)
+    sha = git.resolve(c, release or "HEAD")
+    gates.run_source(c, environment, sha)
+    gates.verdict(c, environment, sha, gates.SOURCE_GATES)
+
+
+@task(help={"env": ENV, "release": RELEASE}, auto_shortflags=False)
+def secrets(c: Context, env: str = "local", release: str = "") -> None:
+    """Look for secrets in commits not scanned before.
+
+    Exit 0: it ran, whatever it found (scan.gate decides). Exit 4: it could not run.
+    """
+    _source(c, "secrets", env, release)
+
+
+@task(help={"env": ENV, "release": RELEASE}, auto_shortflags=False)
+def deps(c: Context, env: str = "local", release: str = "") -> None:
+    """Look up every locked requirement in the advisories.
+
+    Exit 0: it ran, whatever it found (scan.gate decides). Exit 4: it could not run.
+    """
+    _source(c, "deps", env, release)
+
+
+@task(help={"env": ENV, "release": RELEASE}, auto_shortflags=False)
+def config(c: Context, env: str = "local", release: str = "") -> None:
+    """Check Dockerfile, rendered chart and Terraform.
+
+    Exit 0: it ran, whatever it found (scan.gate decides). Exit 4: it could not run.
+    """
+    _source(c, "config", env, release)
+
+
+@task(
+    help={"env": ENV, "release": RELEASE, "image": "reference to scan (default: the archive that image.build left)"},
+    auto_shortflags=False,
+)
+def image(c: Context, env: str = "local", release: str = "", image: str = "") -> None:
+    """Look up every package of the built image.
+
+    Exit 0: it ran, whatever it found (scan.gate decides). Exit 4: it could not run.
+    """
+    from tasks.lib import gates, git, paths, settings
+
+    environment = settings.load(env)
+    sha = git.resolve(c, release or "HEAD")
+    report = gates.image(c, environment, sha, image or paths.release(sha) / "image.tar")
+    _stop_unless_it_ran("image", report.reason, report.outcome is not gates.Outcome.COULD_NOT_RUN)
+
+
+@task(
+    help={"env": ENV, "release": RELEASE, "require": "gates that must have a report, by comma (default: all four)"},
+    auto_shortflags=False,
+)
+def gate(c: Context, env: str = "local", release: str = "", require: str = "") -> None:
+    """Judge the reports of a commit; fails on findings.
+
+    Exit 3: findings block. Exit 4: a report is missing or its gate could not run, which outranks findings.
+    """
+    from tasks.lib import gates, git, settings
+    from tasks.lib.errors import Code, Stop
+
+    required = [name.strip() for name in require.split(",") if name.strip()] or list(gates.GATES)
+    unknown = sorted(set(required) - set(gates.GATES))
+    if unknown:
+        raise Stop(f"--require: unknown {', '.join(unknown)}; known: {', '.join(gates.GATES)}", Code.USAGE)
+    gates.verdict(c, settings.load(env), git.resolve(c, release or "HEAD"), required)
