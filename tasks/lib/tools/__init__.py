@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tasks.lib.tools.debian import debian
+from tasks.lib.tools.apt import debian
 from tasks.lib.tools.gobuild import source_dir
 from tasks.lib.tools.plan import install, path, paths
 

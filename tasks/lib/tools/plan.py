@@ -12,7 +12,7 @@ from tasks.lib import locks, terminal
 from tasks.lib.errors import Code, Stop
 from tasks.lib.paths import cache
 from tasks.lib.tools import find, gobuild, packages, pins
-from tasks.lib.tools.debian import debian
+from tasks.lib.tools.apt import debian
 
 WAIT_SECONDS = 3600.0
 WORTH_SAYING = 20.0  # seconds; a shorter plan is over before its announcement is read

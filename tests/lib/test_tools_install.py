@@ -1,0 +1,275 @@
+"""Installing for real: tiny Go mains, a wheel made on the spot, killed builds, two at once, no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from invoke.context import Context
+
+from tasks.lib.errors import Code, Stop
+from tasks.lib.paths import ROOT
+from tasks.lib.tools import gobuild, path, paths, pins
+from tasks.lib.tools.plan import Clock
+from tests.lib.own_tools import OwnTools, go_rows, own
+
+__all__ = ["own"]
+
+PATIENCE = 60.0
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+class Gate:
+    """Go runs its compiler and linker through a script that stops at the linker until the gate is open."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.open_file, self.log = folder / "open", folder / "linked"
+        script = folder / "through-the-gate"
+        script.write_text(
+            textwrap.dedent(f"""\
+                #!/bin/sh
+                case "$1 $*" in
+                */link\\ *-V=full*) ;;
+                */link\\ *)
+                    echo x >>{self.log}
+                    while [ ! -e {self.open_file} ]; do sleep 0.05; done ;;
+                esac
+                exec "$@"
+                """)
+        )
+        script.chmod(0o755)
+        monkeypatch.setenv("GOFLAGS", f"-toolexec={script}")
+
+    def open(self) -> None:
+        self.open_file.touch()
+
+    def close(self) -> None:
+        self.open_file.unlink()
+
+    def links(self) -> int:
+        return self.log.read_text().count("x") if self.log.exists() else 0
+
+
+def elsewhere(own: OwnTools, *names: str) -> subprocess.Popen[str]:
+    """Another process that installs the programs from the same pins into the same cache."""
+    program = f"""
+        import pathlib, sys
+        from invoke.context import Context
+        from tasks.lib.tools import paths, pins
+        pins.file = lambda: pathlib.Path({str(own.folder / "pins.yaml")!r})
+        c = Context()
+        c.config.run.in_stream = False
+        print(*paths(c, {list(names)!r}).values(), flush=True)
+    """
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", textwrap.dedent(program)],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def test_builds_what_is_missing_and_then_finds_it(own: OwnTools, c: Context) -> None:
+    own.go_module(mains=("quick", "other"))
+    own.pins(go_rows("quick", "other"))
+    found = paths(c, ["quick", "other"])
+    said = subprocess.run([found["quick"]], capture_output=True, text=True, check=True)
+    assert said.stderr == "quick 1.2.3\n"
+    built = found["quick"].stat().st_mtime_ns
+    assert paths(c, ["quick"])["quick"].stat().st_mtime_ns == built
+    assert list(found["quick"].parent.iterdir()) == [found["quick"]]
+
+
+def test_changed_pin_is_built_anew_and_the_old_one_stays(own: OwnTools, c: Context) -> None:
+    module = own.go_module()
+    own.pins(go_rows("quick"))
+    old = path(c, "quick")
+    (module / "quick" / "main.go").write_text('package main\nfunc main() { println("newer") }\n')
+    new = path(c, "quick")
+    assert new != old
+    assert subprocess.run([new], capture_output=True, text=True, check=True).stderr == "newer\n"
+    assert old.exists()
+
+
+def test_works_without_home_and_whatever_goflags_say(
+    own: OwnTools, c: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "")
+    monkeypatch.setenv("GOFLAGS", "-mod=mod")
+    own.go_module()
+    own.pins(go_rows("quick"))
+    assert path(c, "quick").exists()
+    assert gobuild.environment()["HOME"]
+
+
+def test_killed_build_goes_on_where_it_was(own: OwnTools, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own.go_module(mains=("first", "second"))
+    own.pins(go_rows("first", "second"))
+    gate = Gate(tmp_path, monkeypatch)
+    gate.open()
+    with elsewhere(own, "first") as done:
+        assert done.wait(PATIENCE) == 0
+    first, second = pins.target(pins.pin("first")), pins.target(pins.pin("second"))
+    built = first.stat().st_mtime_ns
+    gate.close()
+    with elsewhere(own, "first", "second") as killed:
+        wait_for(lambda: gate.links() == 2)
+        os.killpg(killed.pid, signal.SIGKILL)
+    assert not second.exists()
+    gate.open()
+    with elsewhere(own, "first", "second") as again:
+        assert again.wait(PATIENCE) == 0
+    assert first.stat().st_mtime_ns == built
+    assert subprocess.run([second], capture_output=True, text=True, check=True).stderr == "second 1.2.3\n"
+    assert list(second.parent.iterdir()) == [second]
+    assert gate.links() == 3
+
+
+def test_two_installs_at_once_wait_for_one_another_and_say_so(
+    own: OwnTools, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own.go_module()
+    own.pins(go_rows("quick"))
+    gate = Gate(tmp_path, monkeypatch)
+    with elsewhere(own, "quick") as one:
+        wait_for(lambda: gate.links() == 1)
+        with elsewhere(own, "quick") as two:
+            assert two.stdout is not None
+            first_line = two.stdout.readline()
+            gate.open()
+            assert two.wait(PATIENCE) == 0
+            rest = two.stdout.read()
+        assert one.wait(PATIENCE) == 0
+    assert "waiting for the installation of external programs (Install quick 1.2.3 (1 of 1))" in first_line
+    assert rest.strip() == str(pins.target(pins.pin("quick")))
+    assert gate.links() == 1, "the second one built again what the first had built"
+
+
+@pytest.mark.parametrize("proxy", ["off", "http://127.0.0.1:9"])
+def test_go_without_a_network_is_one_sentence(
+    own: OwnTools, c: Context, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    own.go_module(require="example.invalid/nowhere")
+    own.pins(go_rows("quick"))
+    monkeypatch.setenv("GOPROXY", proxy)
+    monkeypatch.setenv("GONOSUMDB", "*")
+    with pytest.raises(Stop) as stopped:
+        path(c, "quick")
+    assert stopped.value.code == Code.COULD_NOT_RUN
+    assert stopped.value.sentence.startswith("quick 1.2.3 cannot be installed: the Go module proxy (GOPROXY) is out of")
+    assert "\n" not in stopped.value.sentence
+    assert stopped.value.fix == "./inv tools.install --only quick"
+    assert not pins.target(pins.pin("quick")).exists()
+
+
+def test_a_main_that_does_not_compile_is_one_sentence(own: OwnTools, c: Context) -> None:
+    module = own.go_module()
+    own.pins(go_rows("quick"))
+    (module / "quick" / "main.go").write_text("package main\nfunc main() { undefined() }\n")
+    with pytest.raises(Stop, match="undefined: undefined") as stopped:
+        path(c, "quick")
+    assert stopped.value.code == Code.COULD_NOT_RUN
+    assert not list(pins.home(pins.pin("quick")).iterdir())
+
+
+def wheel(folder: Path) -> str:
+    """A wheel that carries a program; returns its requirement with hash."""
+    file = folder / "carrier-1.2.3-py3-none-any.whl"
+    info = "carrier-1.2.3.dist-info"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("carrier/bin/tool", "#!/bin/sh\necho tool 1.2.3\n")
+        archive.writestr("carrier/__main__.py", "import sys\nprint('module', *sys.argv[1:])\n")
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: carrier\nVersion: 1.2.3\n")
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    return f"carrier==1.2.3 --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
+
+
+@pytest.fixture
+def carrier(own: OwnTools, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> OwnTools:
+    (own.folder / "carrier").mkdir()
+    (own.folder / "carrier" / "requirements.txt").write_text(wheel(tmp_path))
+    own.pins("""
+        - {name: tool, how: pypi, group: carrier, version: 1.2.3, file: carrier/bin/tool, needed_for: tests}
+        - {name: module, how: pypi, group: carrier, version: 1.2.3, module: carrier, needed_for: tests}
+    """)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    return own
+
+
+def test_wheel_with_a_program_is_unpacked(carrier: OwnTools, c: Context) -> None:
+    assert subprocess.run([path(c, "tool")], capture_output=True, text=True, check=True).stdout == "tool 1.2.3\n"
+
+
+@pytest.mark.slow
+def test_module_runs_in_a_venv_of_its_own(carrier: OwnTools, c: Context, tmp_path: Path) -> None:
+    link = tmp_path / "linked"
+    link.symlink_to(path(c, "module"))
+    said = subprocess.run([link, "a b"], capture_output=True, text=True, check=True).stdout
+    assert said == "module a b\n"
+
+
+def test_wheel_with_another_hash_is_not_installed(carrier: OwnTools, c: Context) -> None:
+    lock = carrier.folder / "carrier" / "requirements.txt"
+    wrong = base64.b16encode(b"\0" * 32).decode()
+    lock.write_text(f"carrier==1.2.3 --hash=sha256:{wrong}\n")
+    with pytest.raises(Stop, match=r"(?i)hash"):
+        path(c, "tool")
+    assert not pins.home(pins.pin("tool")).exists()
+
+
+def test_wheel_without_a_network_is_one_sentence(
+    carrier: OwnTools, c: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    with pytest.raises(Stop, match=r"tool 1.2.3 cannot be installed: the Python package index .* out of reach") as stop:
+        path(c, "tool")
+    assert stop.value.code == Code.COULD_NOT_RUN
+
+
+def test_estimate_counts_the_first_of_a_group_alone_and_follows_the_machine(own: OwnTools) -> None:
+    own.go_module(mains=("one", "two"))
+    own.pins(
+        go_rows("one", "two").replace("needed_for: tests\n", "needed_for: tests\n      seconds: 10\n      alone: 100\n")
+    )
+    clock = Clock([pins.pin("one"), pins.pin("two")])
+    assert clock.words(0) == "about 2 min"
+    clock.finished(0, 50.0)
+    assert clock.left(1) == pytest.approx(5.0)
+    pins.home(pins.pin("one")).mkdir(parents=True)
+    assert Clock([pins.pin("two")]).left(0) == 10.0
+
+
+def test_sources_of_a_module_that_is_not_pinned_are_refused(own: OwnTools, c: Context) -> None:
+    own.go_module()
+    own.pins(go_rows("quick"))
+    with pytest.raises(Stop, match=r"example.invalid/other is not pinned .* pinned: mine"):
+        gobuild.source_dir(c, "example.invalid/other")
+
+
+@pytest.mark.slow
+def test_sources_of_a_pinned_module_are_a_folder(c: Context) -> None:
+    assert (gobuild.source_dir(c, "sigs.k8s.io/metrics-server") / "manifests" / "base" / "deployment.yaml").is_file()
