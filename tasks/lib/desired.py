@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,6 +79,16 @@ def _remote(c: Context, clone: Path, *words: str, step: str) -> None:
 
 def fetch(c: Context, target: Target) -> State:
     """The remote's state of the environment. Raises Stop (4) when the remote does not answer."""
+    with _locked(c, target):
+        return _fetch(c, target)
+
+
+def _locked(c: Context, target: Target) -> AbstractContextManager[None]:
+    """Git's own ref locks do not wait: processes of one checkout take turns on the private clone."""
+    return locks.exclusive(_clone(c, target).with_suffix(".lock"), "the desired-state clone")
+
+
+def _fetch(c: Context, target: Target) -> State:
     clone = _clone(c, target)
     ref = f"refs/remotes/origin/{target.branch}"
     _remote(
@@ -125,7 +136,7 @@ def transact(c: Context, target: Target, decide: Callable[[State], Change | None
     """
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-    with locks.exclusive(_clone(c, target).with_suffix(".lock"), "the desired-state clone"):
+    with _locked(c, target):
         try:
             for attempt in Retrying(
                 stop=stop_after_attempt(ATTEMPTS),
@@ -144,7 +155,7 @@ def transact(c: Context, target: Target, decide: Callable[[State], Change | None
 
 
 def _attempt(c: Context, target: Target, decide: Callable[[State], Change | None], publish: str) -> State:
-    state = fetch(c, target)
+    state = _fetch(c, target)
     if publish:
         adopt(c, state, publish)
     change = decide(state)
@@ -168,7 +179,7 @@ def _attempt(c: Context, target: Target, decide: Callable[[State], Change | None
             raise LostRace
         reason = " ".join(said.split())[-300:]
         raise Stop(f"push the desired state to {target.branch}: {reason}", Code.COULD_NOT_RUN)
-    return fetch(c, target)
+    return _fetch(c, target)
 
 
 def _commit(c: Context, state: State, change: Change, publish: str) -> str:
