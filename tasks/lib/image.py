@@ -92,7 +92,7 @@ def build(c: Context, engine: Engine, sha: str) -> Built:
     created = commit.time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     base = engine.base_image
     arguments = {"REVISION": sha, "CREATED": created, "SOURCE_DATE_EPOCH": str(commit.epoch)}
-    arguments |= {"BASE_IMAGE": base, "BUILDER_IMAGE": engine.builder_image}
+    arguments |= {"BASE_IMAGE": base, "BUILDER_IMAGE": engine.builder_image, "SOURCE": engine.source}
     with tempfile.TemporaryDirectory(prefix="slipway-build-") as folder, terminal.step(f"Build image {sha[:12]}"):
         tree = Path(folder) / "context"
         with tarfile.open(git.archive(c, sha, Path(folder) / "context.tar", CONTEXT)) as tar:

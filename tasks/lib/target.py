@@ -27,11 +27,15 @@ class Target:
 
 @dataclass(frozen=True)
 class Engine:
-    """The Docker engine that builds images, and the base images it offers; '' keeps the Dockerfile's own."""
+    """The Docker engine that builds images, and the base images it offers; '' keeps the Dockerfile's own.
+
+    source: where the repository lives, for the image's label.
+    """
 
     docker_host: str = ""
     base_image: str = ""
     builder_image: str = ""
+    source: str = ""
 
 
 def of(c: Context, env: Environment) -> Target:
@@ -66,7 +70,7 @@ def of(c: Context, env: Environment) -> Target:
 def engine(c: Context, env: Environment) -> Engine:
     """The engine for the environment's builds: the lab's, or the one that DOCKER_HOST or the default socket names."""
     if isinstance(env.cluster, ContextCluster):
-        return Engine(docker_host=os.environ.get("DOCKER_HOST", ""))
+        return Engine(docker_host=os.environ.get("DOCKER_HOST", ""), source=env.git.url if env.git else "")
     from tasks.lib import lab
 
     here = lab.up(c)
