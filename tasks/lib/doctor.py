@@ -118,12 +118,15 @@ def _ports() -> list[Need]:
     from tasks.lib.lab import listeners, preflight
 
     wanted = [place for places in preflight.PORTS.values() for place in places]
-    rows = []
+    numbers = " ".join(str(port) for _, port in wanted)
+    taken, owners = [], set()
     for address, port in wanted:
         if rival := listeners.taken(address, port):
             who = listeners.owner(rival)
-            found = f"taken by {who[1]} (pid {who[0]})" if who else "taken by another user's process"
-            fix = f"stop it: ps -p {who[0]}" if who else f"ss -ltnp 'sport = :{port}'"
-            rows.append(Need(f"lab: port {port}", found, "free", "missing", fix))
-    numbers = " ".join(str(port) for _, port in wanted)
-    return rows or [Need("lab: ports", "all free", numbers, "ok")]
+            owners |= {who[0]} if who else set()
+            taken.append(f"{port} by {who[1]} (pid {who[0]})" if who else f"{port} by another user's process")
+    if not taken:
+        return [Need("lab: ports", "all free", numbers, "ok")]
+    stop = f"kill {' '.join(str(pid) for pid in sorted(owners))}" if owners else "ss -ltnp"
+    fix = f"./inv lab.down when they are a half-made lab's, else {stop}"
+    return [Need("lab: ports", f"taken: {', '.join(taken)}", numbers, "missing", fix)]

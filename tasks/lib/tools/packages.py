@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -44,18 +45,19 @@ def node(c: Context, row: pins.NpmPin, node: Path) -> None:
     part = _fresh(pins.home(row))
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(pins.folder_of(row) / name, part / name)
-    npm = shutil.which("npm", path=str(node.parent)) or shutil.which("npm")
-    if npm is None:
-        raise Stop(
-            f"{row.name} cannot be installed: {node} has no npm beside it; install npm",
-            Code.COULD_NOT_RUN,
-            "apt-get install npm",
-        )
-    # npm is a script that starts the first node on PATH, which may be the old one that was passed over.
-    with_node = ["env", f"PATH={node.parent}:/usr/bin:/bin"]
-    _check(row, c, [*with_node, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", part])
+    _check(row, c, [*_npm(node), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", part])
     _launcher(part / row.name, f'exec {shlex.quote(str(node))} "$here/{row.script}" "$@"')
     _publish(part, pins.home(row))
+
+
+def _npm(node: Path) -> list[str | Path]:
+    """The words that run the npm that came with a node, with that node. Raises Stop (4)."""
+    if (script := node.resolve().parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js").exists():
+        return [node, script]
+    if (npm := shutil.which("npm", path=str(node.parent)) or shutil.which("npm")) is None:
+        raise Stop(f"{node} has no npm beside it; install npm", Code.COULD_NOT_RUN, "apt-get install npm")
+    # npm starts the first node on PATH, which may be the old one that was passed over.
+    return ["env", f"PATH={node.parent}:{os.environ.get('PATH', os.defpath)}", npm]
 
 
 def _check(row: pins.AnyPin, c: Context, argv: list[str | Path]) -> None:
