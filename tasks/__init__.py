@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from tasks import delivery, doctor, gitops, image, lab, requirements, tools
+from tasks import delivery, doctor, gitops, image, lab, requirements, scan, tools
 
 ns = Collection(
     # The way of a release, typed most, at the root.
@@ -16,6 +16,7 @@ ns = Collection(
     delivery.status,
     doctor.doctor,
     # Its parts, each usable alone.
+    scan=Collection.from_module(scan),
     image=Collection.from_module(image, auto_dash_names=True),
     gitops=Collection.from_module(gitops),
     # What it stands on.
