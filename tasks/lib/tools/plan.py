@@ -84,7 +84,7 @@ def _one_at_a_time(c: Context, rows: Sequence[pins.AnyPin], helpers: dict[str, P
                 doing.write_text(f" ({title})", encoding="utf-8")
                 began = time.monotonic()
                 with terminal.step(title) as note:
-                    note(f"{clock.words(done)} left")
+                    note(f"all there at about {clock.end(done)}")
                     _install(c, row, helpers)
                 clock.finished(done, time.monotonic() - began)
         finally:
@@ -126,7 +126,11 @@ class Clock:
         pace = min(max(self.took / self.expected, 0.1), 10.0) if self.expected else 1.0
         return sum(self.estimates[done:]) * pace
 
+    def end(self, done: int) -> str:
+        """The time of day at which all will be there, if the first `done` programs are."""
+        return time.strftime("%H:%M", time.localtime(time.time() + self.left(done)))
+
     def words(self, done: int) -> str:
-        """The same for a reader."""
+        """How long all but the first `done` programs take, for a reader."""
         seconds = self.left(done)
         return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {max(seconds, 1):.0f} s"
