@@ -1,0 +1,147 @@
+"""lab.up: checks, makes what is missing, starts what does not run; the same way for new, half-made and broken labs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from invoke.context import Context
+
+from tasks.lib import argocd_install, locks, terminal
+from tasks.lib.lab import (
+    addons,
+    cgroups,
+    containers,
+    controlplane,
+    gitremote,
+    health,
+    images,
+    layout,
+    mounts,
+    network,
+    node,
+    pki,
+    preflight,
+    processes,
+    programs,
+    state,
+)
+from tasks.lib.lab.jobs import Job, run_all
+from tasks.lib.lab.layout import Home
+from tasks.lib.lab.processes import Part
+from tasks.lib.lab.state import Lab
+from tasks.lib.paths import ROOT
+
+KUBERNETES = "v1.34.2"
+CLUSTER_IMAGES = "cluster images"
+
+
+def up(c: Context) -> Lab:
+    """Brings the lab up and returns it; nothing is done when it runs well. Raises Stop (4) with one sentence."""
+    home = layout.home()
+    if (lab := _running(c, home)) is not None:
+        return lab
+    preflight.check(home, _missing(home))
+    with locks.exclusive(layout.lock_file(), "lab.up or lab.down"):
+        if (lab := _running(c, home)) is not None:
+            return lab  # another process brought it up meanwhile
+        preflight.check(home, _missing(home))
+        found = programs.find(c)
+        archives = images.prepare(c, found)
+        with terminal.step("Start the lab") as note:
+            _bring_up(c, home, found, archives, note)
+    return state.describe(home)
+
+
+def _running(c: Context, home: Home) -> Lab | None:
+    """The lab if it runs, is what this version of Slipway would start, and answers."""
+    lab = state.find()
+    if lab is None or state.read(home).get("recipe") != recipe() or not health.answers(c, home):
+        return None
+    return lab
+
+
+def recipe() -> str:
+    """A digest of this package and of the pinned programs: another recipe means that up has something to do."""
+    found = hashlib.sha256()
+    files = [*sorted(Path(__file__).parent.glob("*")), ROOT / "tasks/lib/argocd_install.py", ROOT / "tools/pins.yaml"]
+    for file in files:
+        if file.is_file():
+            found.update(file.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def _missing(home: Home) -> list[str]:
+    return [name for name in preflight.PORTS if processes.find(home, name) is None]
+
+
+def _bring_up(c: Context, home: Home, found: Mapping[str, Path], archives: Mapping[str, images.Archive], note) -> None:  # type: ignore[no-untyped-def]
+    for folder in home.folders():
+        folder.mkdir(parents=True, exist_ok=True)
+    home.root.chmod(0o711)
+    state.remember(home, ready=False)
+    if processes.find(home, processes.NAMESPACE) is None:
+        cgroups.kill(home.cgroup)  # what is left of an earlier lab lives in a mount namespace that nobody can enter
+    groups = cgroups.create(home.cgroup)
+    mounts.prepare(home)
+    network.prepare(c, home)
+    pki.configure(c, home, found, KUBERNETES)
+    containers.configure(home)
+    node.configure(home)
+    gitremote.configure(c, home)
+    parts = all_parts(c, home, found)
+    ids = {name: value for archive in archives.values() for name, value in archive.ids.items()}
+    state.remember(home, parts=[part.name for part in parts], images=ids)
+    starts = [Job(part.name, _starter(home, part, groups), part.needs) for part in parts]
+    run_all(_ordered([*starts, *_fillers(c, home, found, archives)]), note)
+    state.remember(home, ready=True, recipe=recipe())
+
+
+def all_parts(c: Context, home: Home, found: Mapping[str, Path]) -> list[Part]:
+    """Every daemon of the lab, in no particular order."""
+    return [
+        mounts.part(home),
+        *containers.parts(home, found),
+        gitremote.part(c, home),
+        *controlplane.parts(home, found),
+        *node.parts(home, found),
+    ]
+
+
+def _starter(home: Home, part: Part, groups: list[Path]):  # type: ignore[no-untyped-def]
+    def work() -> None:
+        running = processes.find(home, part.name)
+        if running is not None and running.digest != part.digest:
+            processes.stop(home, part.name)
+            running = None
+        if running is None:
+            processes.start(home, part, groups)
+        processes.wait(home, part)
+
+    return work
+
+
+def _fillers(c: Context, home: Home, found: Mapping[str, Path], archives: Mapping[str, images.Archive]) -> list[Job]:
+    """What fills the running daemons: images, then what runs in the cluster."""
+    for_docker = [archives["base"], archives["builder"]]
+    for_cluster = [archives["system"], archives["argocd"]]
+    names = addons.image_names({**archives["system"].ids, **archives["argocd"].ids})
+    kubectl = found["kubectl"]
+
+    def cluster_addons() -> None:
+        addons.install(c, home, kubectl, names)
+        addons.wait(c, home, kubectl)
+
+    node_ready = ("controller-manager", "apiserver")
+    return [
+        Job("builder images", lambda: images.load_docker(home, for_docker), ("docker",)),
+        Job(CLUSTER_IMAGES, lambda: images.load_cluster(c, home, found["ctr"], for_cluster), ("containerd",)),
+        Job("add-ons", cluster_addons, node_ready),
+        Job("argocd", lambda: argocd_install.install(c, home.kubeconfig, layout.CONTEXT, names), node_ready),
+    ]
+
+
+def _ordered(jobs: list[Job]) -> list[Job]:
+    """The kubelet waits for the images: it would ask a registry for those it does not find, and back off."""
+    return [Job(j.name, j.work, (*j.needs, CLUSTER_IMAGES)) if j.name == "kubelet" else j for j in jobs]

@@ -1,0 +1,57 @@
+"""lab.down: everything the lab made goes away, whatever state it is in, and nothing else does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from invoke.context import Context
+
+from tasks.lib import locks, terminal
+from tasks.lib.errors import Code, Stop
+from tasks.lib.lab import cgroups, layout, mounts, network
+from tasks.lib.lab.layout import Home
+from tasks.lib.runner import run
+
+
+def exists(home: Home) -> bool:
+    """Whether anything of a lab is left: its folder, or a control group that outlived it."""
+    return home.state_file.exists() or any((top / home.cgroup).exists() for top in cgroups.hierarchies())
+
+
+def down(c: Context) -> bool:
+    """Takes the lab down; False when there was none. Raises Stop (4) when not root or when a process does not end."""
+    home = layout.home()
+    if not exists(home):
+        return False
+    if os.geteuid() != 0:
+        raise Stop("Taking the lab down needs root", Code.COULD_NOT_RUN, "sudo ./inv lab.down")
+    with locks.exclusive(layout.lock_file(), "lab.up or lab.down"), terminal.step("Take the lab down"):
+        cgroups.kill(home.cgroup)
+        for point in mounts.below(home.root):
+            run(c, ["umount", "--lazy", point], step="lab.down", timeout=30, quiet=True, ok=range(256))
+        network.clean(c, home)
+        mounts.forget_folders(home)
+        cgroups.remove(home.cgroup)
+        delete(home)
+    return True
+
+
+def delete(home: Home) -> None:
+    """Deletes what the lab put into its home; the state file last, so that a killed lab.down can go on.
+
+    The folder itself stays when something else is in it: SLIPWAY_LAB_HOME may have been pointed at a wrong place.
+    """
+    for folder in [*home.folders(), home.repository.parent]:
+        shutil.rmtree(folder, onerror=_complain)
+    for file in (home.kubeconfig, *home.root.glob("state.*")):
+        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        home.root.rmdir()
+
+
+def _complain(_function: object, path: str, info: tuple[type[BaseException], BaseException, object]) -> None:
+    if not isinstance(info[1], FileNotFoundError):
+        raise Stop(f"lab.down: {Path(path)} cannot be deleted: {info[1]}", Code.COULD_NOT_RUN) from info[1]
