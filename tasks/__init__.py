@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from tasks import delivery, doctor, gitops, image, lab, requirements, scan, tools
+from tasks import delivery, docs, doctor, gitops, image, lab, quality, requirements, scan, tools
 
 ns = Collection(
     # The way of a release, typed most, at the root.
@@ -15,6 +15,9 @@ ns = Collection(
     delivery.smoke,
     delivery.status,
     doctor.doctor,
+    # This repository's own checks.
+    quality.lint,
+    quality.test,
     # Its parts, each usable alone.
     scan=Collection.from_module(scan),
     image=Collection.from_module(image, auto_dash_names=True),
@@ -23,4 +26,5 @@ ns = Collection(
     lab=Collection.from_module(lab),
     tools=Collection.from_module(tools),
     requirements=Collection.from_module(requirements),
+    docs=Collection.from_module(docs),
 )

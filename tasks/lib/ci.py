@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -47,6 +49,23 @@ def pipeline(env: Mapping[str, str] = os.environ) -> dict[str, str]:
         "ref": "CI_COMMIT_REF_NAME",
     }
     return {key: env[name] for key, name in names.items() if env.get(name)}
+
+
+def registry_login(env: Mapping[str, str] = os.environ) -> str:
+    """Docker's config.json with the logins that the pipeline has, or ''.
+
+    DOCKER_AUTH_CONFIG is GitLab's variable for it; without it, the project's own registry.
+    """
+    if not in_ci(env):
+        return ""
+    given = env.get("DOCKER_AUTH_CONFIG", "")
+    if given:
+        return given
+    host, user, password = (env.get(name, "") for name in ("CI_REGISTRY", "CI_REGISTRY_USER", "CI_REGISTRY_PASSWORD"))
+    if not (host and user and password):
+        return ""
+    auth = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return json.dumps({"auths": {host: {"auth": auth}}})
 
 
 def actor(person: str, env: Mapping[str, str] = os.environ) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from tasks.lib import git, paths, terminal, tools
+from tasks.lib import git, paths, registry, terminal, tools
 from tasks.lib.errors import Code, Stop
 from tasks.lib.runner import run
 from tasks.lib.settings import SERVICE
@@ -54,6 +53,7 @@ def client(engine: Engine) -> Iterator[DockerClient]:
         host = engine.docker_host
         opened = docker.DockerClient(host, timeout=API_SECONDS) if host else docker.from_env(timeout=API_SECONDS)
         opened.ping()
+        opened.api.reload_config(str(registry.docker_config() / "config.json"))
     except DockerException as error:
         raise Stop(
             f"reach the Docker engine at {engine.docker_host or 'its default socket'}: {str(error)[:200]}",
@@ -101,7 +101,7 @@ def build(c: Context, engine: Engine, sha: str) -> Built:
         argv += ["--provenance=false", "--load", f"--tag={reference(sha)}", *_secrets()]
         argv += [f"--build-arg={name}={value}" for name, value in arguments.items() if value]
         host = {"DOCKER_HOST": engine.docker_host} if engine.docker_host else {}
-        environment = {**host, "DOCKER_CONFIG": str(_config(c)), "SOURCE_DATE_EPOCH": str(commit.epoch)}
+        environment = {**host, "DOCKER_CONFIG": str(registry.docker_config()), "SOURCE_DATE_EPOCH": str(commit.epoch)}
         run(c, [*argv, tree], step="build the image", timeout=BUILD_SECONDS, env=environment, fix="./inv doctor")
         lock = hashlib.sha256((tree / "requirements.txt").read_bytes()).hexdigest()
     with client(engine) as docker, terminal.step("Save image archive"):
@@ -109,12 +109,6 @@ def build(c: Context, engine: Engine, sha: str) -> Built:
         _save(image, archive(sha))
         base_id = str(docker.images.get(base).id) if base else ""
     return Built(reference(sha), str(image.id), base or "the Dockerfile's default", base_id, lock)
-
-
-def _config(c: Context) -> Path:
-    """The Docker configuration folder: the user's own where there is one, because registry logins live there."""
-    own = os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker")
-    return Path(own)
 
 
 def _save(image: object, dest: Path) -> None:

@@ -22,7 +22,7 @@ HEARTBEAT = 15.0  # seconds between "still at it" lines where no spinner can tur
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 def is_terminal() -> bool:

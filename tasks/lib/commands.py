@@ -1,0 +1,54 @@
+"""Checks command lines that are written down somewhere against the tasks that exist, without running them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Collection as Names
+from functools import lru_cache
+
+from invoke.exceptions import ParseError
+from invoke.parser.context import ParserContext
+from invoke.parser.parser import Parser
+from invoke.program import Program
+
+FRONT_DOOR = "./inv"
+VARIABLE = re.compile(r"\$\{?[A-Z_]+\}?")
+
+
+@lru_cache(maxsize=1)
+def _parser() -> Parser:
+    from tasks import ns
+
+    program = Program(version="0")
+    return Parser(contexts=ns.to_contexts(), initial=ParserContext(args=program.core_args() + program.task_args()))
+
+
+def wrong(line: str, environments: Names[str]) -> str:
+    """What is wrong with a line that starts with ./inv: words, task, option or environment; '' when it would be taken.
+
+    A shell variable may stand for any value, and for nothing else.
+    """
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError as error:
+        return f"not a shell line: {error}"
+    if words[:1] != [FRONT_DOOR]:
+        return f"does not start with {FRONT_DOOR}"
+    try:
+        parsed = _parser().parse_argv(words[1:])
+    except ParseError as error:
+        return str(error)
+    if parsed.remainder:
+        return f"no task takes '-- {parsed.remainder}'"
+    for task in parsed[1:]:
+        name = str(task.args["env"].value or "") if "env" in task.args else ""
+        if name and name not in environments and not VARIABLE.fullmatch(name):
+            return f"no environment '{name}'; known: {', '.join(sorted(environments))}"
+    return ""
+
+
+def task_names(line: str) -> list[str]:
+    """The tasks that a right line runs, in order."""
+    _, *tasks = _parser().parse_argv(shlex.split(line, comments=True)[1:])
+    return [str(task.name) for task in tasks]

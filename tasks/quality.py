@@ -1,0 +1,52 @@
+"""This repository's own checks: lint and tests."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+from invoke.tasks import task
+
+
+@task(
+    auto_shortflags=False,
+    help={"fix": "correct what ruff can correct, formatting included, then check (default: change nothing)"},
+)
+def lint(c: Context, fix: bool = False) -> None:
+    """Check code, shell, YAML, pipeline and documents.
+
+    All checks run. Exit 3: at least one found something. Exit 4: at least one could not run.
+    """
+    from tasks.lib import quality, terminal
+    from tasks.lib.errors import Code, Stop
+
+    if fix:
+        quality.fix(c)
+    results = quality.lint(c)
+    for result in results:
+        if result.state != "ok":
+            terminal.bad(f"{result.name}: {result.state}")
+            terminal.say(result.output)
+    terminal.table("", ("check", "result", "seconds"), [(r.name, r.state, f"{r.seconds:.1f}") for r in results])
+    broken = [result.name for result in results if result.state == "could not run"]
+    found = [result.name for result in results if result.state == "findings"]
+    if broken:
+        raise Stop(f"lint could not run: {', '.join(broken)}", Code.COULD_NOT_RUN, "./inv doctor")
+    if found:
+        raise Stop(f"lint found something: {', '.join(found)}", Code.FINDINGS, "" if fix else "./inv lint --fix")
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "fast": "leave out the tests that need the local platform",
+        "k": "only tests whose names match, as pytest -k takes it (default: all)",
+        "junit": "also write the results to this JUnit XML file",
+    },
+)
+def test(c: Context, fast: bool = False, k: str = "", junit: str = "") -> None:
+    """Run the tests; brings the local platform up for them.
+
+    A platform that was not up before is taken down again. Exit 3: a test failed.
+    """
+    from tasks.lib import quality
+
+    quality.test(c, fast=fast, match=k, junit=junit)
