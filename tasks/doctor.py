@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     auto_shortflags=False,
 )
 def doctor(c: Context, json: bool = False, lab: bool = True) -> None:
-    """Check this machine and say what fixes it"""
+    """Check this machine and say what fixes it."""
     from tasks.lib import doctor as checks
     from tasks.lib import terminal
     from tasks.lib.errors import Code, Stop

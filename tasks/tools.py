@@ -8,7 +8,7 @@ from invoke.tasks import task
 
 @task(name="list", auto_shortflags=False)
 def list_(c: Context) -> None:
-    """Show every external program, wanted and found"""
+    """Show every external program, wanted and found."""
     from tasks.lib import terminal
     from tasks.lib.tools import find, pins
 
@@ -34,7 +34,7 @@ def list_(c: Context) -> None:
     auto_shortflags=False,
 )
 def install(c: Context, only: str = "", group: str = "") -> None:
-    """Install external programs from their pins"""
+    """Install external programs from their pins."""
     from tasks.lib import terminal, tools
     from tasks.lib.tools import find, pins
 

@@ -14,6 +14,7 @@ from tasks.lib.runner import run
 LOCKS: dict[Path, list[str]] = {
     ROOT: ["--universal", "--python-version", "3.10"],
     ROOT / "service": ["--python-version", "3.11"],
+    **{ROOT / "tools" / name: ["--universal", "--python-version", "3.10"] for name in ("go", "node", "safety")},
 }
 HEADER = "# Locked from requirements.in with hashes: ./inv requirements.lock\n"
 

@@ -67,3 +67,35 @@ def test_what_a_killed_install_left_is_put_right(tmp_path: Path) -> None:
 
 def test_no_package_is_ever_removed_to_make_room() -> None:
     assert "--no-remove" in apt.INSTALL
+
+
+@pytest.fixture
+def own_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """apt-get with a mirror list and package lists of its own; it changes nothing of this machine's."""
+    sources = tmp_path / "sources.list"
+    sources.write_text("")
+    (tmp_path / "lists" / "partial").mkdir(parents=True)
+    ours = {"Dir::Etc::sourcelist": sources, "Dir::Etc::sourceparts": "-", "Dir::State::lists": tmp_path / "lists"}
+    ours |= {"Dir::Cache": tmp_path, "Debug::NoLocking": "1", "Acquire::Retries": "0", "APT::Sandbox::User": ""}
+    flags = [word for key, value in ours.items() for word in ("-o", f"{key}={value}")]
+    monkeypatch.setattr(apt, "APT", [*apt.APT, *flags])
+    monkeypatch.setattr(apt, "INSTALL", [*apt.INSTALL[:-1], *flags, "install"])
+    return sources
+
+
+@on_debian
+def test_mirror_out_of_reach_is_one_sentence(c: Context, own_apt: Path) -> None:
+    own_apt.write_text("deb [trusted=yes] http://127.0.0.1:9/debian bookworm main\n")
+    with pytest.raises(Stop) as stop:
+        apt._install(c, ["slipway-none"])
+    assert stop.value.code == Code.COULD_NOT_RUN
+    sentence = "slipway-none cannot be installed: the Debian mirror (/etc/apt/sources.list.d) is out of reach"
+    assert stop.value.sentence == sentence
+    assert stop.value.fix == "apt-get update && apt-get install slipway-none"
+
+
+@on_debian
+def test_package_that_does_not_exist_is_named(c: Context, own_apt: Path) -> None:
+    with pytest.raises(Stop, match="cannot be installed: Unable to locate package slipway-none") as stopped:
+        apt._install(c, ["slipway-none"])
+    assert stopped.value.code == Code.COULD_NOT_RUN

@@ -19,7 +19,7 @@ from invoke.context import Context
 
 from tasks.lib.errors import Code, Stop
 from tasks.lib.paths import ROOT
-from tasks.lib.tools import gobuild, path, paths, pins
+from tasks.lib.tools import find, gobuild, path, paths, pins
 from tasks.lib.tools.plan import Clock
 from tests.lib.own_tools import OwnTools, go_rows, own
 
@@ -273,3 +273,28 @@ def test_sources_of_a_module_that_is_not_pinned_are_refused(own: OwnTools, c: Co
 @pytest.mark.slow
 def test_sources_of_a_pinned_module_are_a_folder(c: Context) -> None:
     assert (gobuild.source_dir(c, "sigs.k8s.io/metrics-server") / "manifests" / "base" / "deployment.yaml").is_file()
+
+
+OURS = [row for row in pins.read(pins.file()).values() if hasattr(row, "version") and row.version_args]
+
+
+@pytest.mark.parametrize("row", OURS, ids=lambda row: row.name)
+def test_what_was_installed_says_the_pinned_version(c: Context, row: pins.AnyPin) -> None:
+    if not pins.target(row).exists():
+        pytest.skip("not installed by us on this machine")
+    assert find.version_of(c, pins.target(row), row.version_args) == getattr(row, "version", "")
+
+
+@pytest.mark.slow
+def test_node_program_is_installed_and_runs_although_an_old_node_is_on_path(c: Context) -> None:
+    said = subprocess.run([path(c, "gitlab-ci-local"), "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "4.75.1"
+
+
+def test_a_compiler_that_outlived_its_caller_cannot_spoil_the_next_build(own: OwnTools, c: Context) -> None:
+    own.go_module()
+    own.pins(go_rows("quick"))
+    left = pins.home(pins.pin("quick")) / ".quick.part-1"
+    left.parent.mkdir(parents=True)
+    left.write_text("half")
+    assert list(path(c, "quick").parent.iterdir()) == [path(c, "quick")]

@@ -14,7 +14,7 @@ from invoke.runners import Result
 from tasks.lib import locks, terminal
 from tasks.lib.errors import Code, Stop
 from tasks.lib.paths import cache
-from tasks.lib.runner import run
+from tasks.lib.runner import redact, run
 from tasks.lib.tools import trouble
 
 INSTALL_SECONDS = 1200.0
@@ -62,23 +62,21 @@ def _install(c: Context, packages: Sequence[str]) -> None:
     result = _apt(c, [*INSTALL, *packages])
     if result.exited == 0:
         return
-    # A machine whose package lists are missing or old; the second failure is the real one.
-    _apt(c, [*APT, "update"])
+    # The lists of packages are missing or old: the second failure is the real one, and why the lists did not come too.
+    updated = _apt(c, [*APT, "update"])
     result = _apt(c, [*INSTALL, *packages])
     if result.exited == 0:
         return
-    text = f"{result.stderr}\n{result.stdout}"
+    text = "\n".join([updated.stderr, result.stderr, result.stdout])
     names = ", ".join(packages)
-    if "Unable to locate package" in text and not trouble.OUT_OF_REACH.search(text):
-        raise Stop(f"this distribution has no package for some of {names}", Code.COULD_NOT_RUN, "apt-get update")
     if trouble.OUT_OF_REACH.search(text):
         raise Stop(
             f"{names} cannot be installed: {trouble.REGISTRY['deb']} is out of reach",
             Code.COULD_NOT_RUN,
             f"apt-get update && apt-get install {' '.join(packages)}",
         )
-    said = "; ".join(line.strip() for line in text.strip().splitlines()[-4:] if line.strip())
-    raise Stop(f"{names} cannot be installed: {said[:600]}", Code.COULD_NOT_RUN)
+    errors = [line.removeprefix("E: ").strip() for line in text.splitlines() if line.startswith("E: ")]
+    raise Stop(f"{names} cannot be installed: {redact('; '.join(errors))[:600]}", Code.COULD_NOT_RUN)
 
 
 def _apt(c: Context, argv: Sequence[str]) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """What every Go call of ours runs under, whatever the user's own settings are."""
     ours = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", **(extra or {})}
     if not os.environ.get("HOME"):
-        ours["HOME"] = str(Path.home())  # Go keeps its caches there and refuses to run without
+        ours["HOME"] = pwd.getpwuid(os.getuid()).pw_dir  # Go keeps its caches there and refuses to run without
     return ours
 
 
@@ -32,7 +33,10 @@ def build(c: Context, row: pins.GoPin, go: Path, target: Path) -> None:
     Go's own cache keeps every package that was compiled, so a build that died goes on where it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
+    for left in target.parent.glob(f".{target.name}.part-*"):
+        left.unlink()
+    # A compiler that outlived its killed caller must not write into the file of the next one.
+    part = target.with_name(f".{target.name}.part-{os.getpid()}")
     flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags=-s -w {row.ldflags}".strip()]
     result = run(
         c,

@@ -33,7 +33,7 @@ def wheel(c: Context, row: pins.PypiPin) -> None:
         _check(row, c, [sys.executable, "-m", "venv", part])
         _check(row, c, [part / "bin" / "python", *PIP, *lock])
         # Not the console script: that one carries the path of the folder in which it was made.
-        _launcher(part / row.name, 'exec "$here/bin/python" -W ignore -m ' + shlex.quote(row.module) + ' "$@"')
+        _launcher(part / row.name, 'exec "$here/bin/python" -m ' + shlex.quote(row.module) + ' "$@"')
     else:
         _check(row, c, [sys.executable, *PIP, *lock, "--target", part])
         (part / row.file).chmod(0o755)
