@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,12 @@ STAMP = "slipway/rendered"
 APPLY_SECONDS = 60.0
 
 
-def manifests(target: Target) -> list[dict[str, Any]]:
-    """The project and the ApplicationSet of the target's cluster, with its repository and environments filled in."""
+def manifests(target: Target, listed: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The project and the ApplicationSet of the target's cluster, with its repository and environments filled in.
+
+    listed: environments that the cluster's ApplicationSet has already. They stay: another checkout or branch may know
+    them and this one not, and an environment that is left out would be deleted with everything that runs in it.
+    """
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe")
@@ -32,7 +37,7 @@ def manifests(target: Target) -> list[dict[str, Any]]:
     applications = yaml.load((paths.ROOT / "gitops" / "applicationset.yaml").read_text(encoding="utf-8"))
     generator = applications["spec"]["generators"][0]
     generator["git"] |= {"repoURL": target.git_url, "revision": target.branch}
-    generator["selector"]["matchExpressions"][1]["values"] = _environments(target)
+    generator["selector"]["matchExpressions"][1]["values"] = sorted({*_environments(target), *listed})
     applications["spec"]["template"]["spec"]["source"]["repoURL"] = target.git_url
     rendered = json.dumps([project, applications], sort_keys=True).encode()
     applications["metadata"]["annotations"] = {STAMP: hashlib.sha256(rendered).hexdigest()}
@@ -40,19 +45,36 @@ def manifests(target: Target) -> list[dict[str, Any]]:
 
 
 def _environments(target: Target) -> list[str]:
-    """Names of the environments that live in the target's cluster and repository."""
+    """Names of the environments that, as far as this checkout knows, live in the target's cluster and repository."""
     env = target.env
     others = (settings.load(name) for name in settings.known() if name != env.name)
-    return sorted([env.name, *(other.name for other in others if (other.cluster, other.git) == (env.cluster, env.git))])
+    return [env.name, *(other.name for other in others if (other.cluster, other.git) == (env.cluster, env.git))]
+
+
+def _listed(target: Target, there: dict[str, Any] | None) -> list[str]:
+    """The environments of the cluster's ApplicationSet. Raises Stop (5) when that delivers from another repository."""
+    if there is None:
+        return []
+    generator = there["spec"]["generators"][0]
+    if generator["git"]["repoURL"] != target.git_url:
+        raise Stop(
+            f"{target.context} is delivered to from {generator['git']['repoURL']}; taking it over for {target.git_url} "
+            "would delete what runs there",
+            Code.REFUSED,
+            f"if it moved: kubectl -n {ARGOCD} delete applicationset {APPLICATION_SET} --cascade=orphan",
+        )
+    values: list[str] = generator["selector"]["matchExpressions"][1]["values"]
+    return values
 
 
 def install(c: Context, target: Target, cluster: Cluster) -> bool:
     """Brings Argo CD (where the environment allows it), our project and ApplicationSet; whether anything changed.
 
-    Raises Stop (4) when Argo CD is missing and may not be installed.
+    Raises Stop (4) when Argo CD is missing and may not be installed, and (5) when the cluster has another repository's.
     """
-    wanted = manifests(target)
-    if _current(cluster, wanted):
+    there = cluster.argo("applicationsets", APPLICATION_SET)
+    wanted = manifests(target, _listed(target, there))
+    if _current(cluster, there, wanted):
         return False
     if not _has_argocd(cluster):
         place = target.env.cluster
@@ -62,7 +84,12 @@ def install(c: Context, target: Target, cluster: Cluster) -> bool:
 
         argocd_install.install(c, target.kubeconfig, target.context, None)
     with terminal.step("Install project and ApplicationSet"):
-        argv: list[str | Path] = [tools.path(c, "kubectl"), f"--kubeconfig={target.kubeconfig}", f"--context={target.context}", "apply"]
+        argv: list[str | Path] = [
+            tools.path(c, "kubectl"),
+            f"--kubeconfig={target.kubeconfig}",
+            f"--context={target.context}",
+            "apply",
+        ]
         argv += ["--server-side", "--force-conflicts", "--filename=-"]
         text = "\n---\n".join(json.dumps(manifest) for manifest in wanted)
         run(c, argv, step="install the ApplicationSet", timeout=APPLY_SECONDS, stdin=text, quiet=True)
@@ -77,9 +104,8 @@ def _has_argocd(cluster: Cluster) -> bool:
     return found.value is not None
 
 
-def _current(cluster: Cluster, wanted: list[dict[str, Any]]) -> bool:
+def _current(cluster: Cluster, there: dict[str, Any] | None, wanted: list[dict[str, Any]]) -> bool:
     """Whether the cluster has exactly what would be applied, by the stamp that the last install left."""
-    there = cluster.argo("applicationsets", APPLICATION_SET)
     project = cluster.argo("appprojects", wanted[0]["metadata"]["name"])
     stamp = wanted[1]["metadata"]["annotations"][STAMP]
     return bool(project and there and there["metadata"].get("annotations", {}).get(STAMP) == stamp)
@@ -100,6 +126,7 @@ class Application:
     sync: str
     health: str
     digest: str
+    revision_tried: str = ""
     phase: str = ""
     message: str = ""
     retries: int = 0
@@ -125,6 +152,7 @@ def application(cluster: Cluster, name: str) -> Application | None:
         sync=status.get("sync", {}).get("status", "Unknown"),
         health=status.get("health", {}).get("status", "Unknown"),
         digest=json.loads(source.get("helm", {}).get("values") or "{}").get("image", {}).get("digest", ""),
+        revision_tried=operation.get("operation", {}).get("sync", {}).get("revision", ""),
         phase=operation.get("phase", ""),
         message=operation.get("message", "") or _condition(status),
         retries=operation.get("retryCount", 0),

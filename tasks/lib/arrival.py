@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from tasks.lib import argo
 from tasks.lib.errors import Code, Stop
 from tasks.lib.kube import REQUEST_SECONDS, Cluster
+from tasks.lib.settings import SERVICE
 from tasks.lib.target import Target
 from tasks.lib.values import Release
 
@@ -45,7 +45,7 @@ class Pods:
 
 def selector(target: Target) -> str:
     """The label selector of the environment's service pods."""
-    return f"app.kubernetes.io/instance={target.env.application},app.kubernetes.io/name"
+    return f"app.kubernetes.io/instance={target.env.application},app.kubernetes.io/name={SERVICE}"
 
 
 def pods(cluster: Cluster, target: Target) -> Pods:
@@ -90,22 +90,15 @@ def rollout(cluster: Cluster, target: Target, release: Release) -> str:
 
 def versions(cluster: Cluster, target: Target, names: list[str]) -> dict[str, str]:
     """The commit that each pod answers on /version, or why it did not, by pod name."""
-    from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError
 
     answers = {}
     for name in names:
         try:
-            response: Any = cluster.core.connect_get_namespaced_pod_proxy_with_path(
-                f"{name}:{PORT}",
-                target.env.namespace,
-                "version",
-                _preload_content=False,
-                _request_timeout=REQUEST_SECONDS,
-            )
-            answers[name] = str(json.loads(response.data).get("commit"))
-        except (ApiException, HTTPError, ValueError, AttributeError) as error:
-            answers[name] = f"no answer ({getattr(error, 'reason', error)})"
+            answer = cluster.get(f"/api/v1/namespaces/{target.env.namespace}/pods/{name}:{PORT}/proxy/version")
+            answers[name] = str(answer.json().get("commit") or f"status {answer.status}")
+        except HTTPError as error:
+            answers[name] = f"nothing ({error})"
     return answers
 
 
@@ -119,9 +112,10 @@ def missing(cluster: Cluster, target: Target, release: Release) -> str:
         return "no Application yet"
     if app.revision_wanted != release.revision or app.digest != release.digest:
         return "the ApplicationSet has not seen the commit yet"
-    if app.phase in ("Failed", "Error") and app.sync != "Synced":
+    tried = app.revision_tried == release.revision  # the last operation may still be that of the release before
+    if tried and app.phase in ("Failed", "Error") and app.sync != "Synced":
         raise NotArrived(f"Argo CD could not sync: {app.message[:300]}")
-    if app.phase == "Running" and app.retries >= 3:
+    if tried and app.phase == "Running" and app.retries >= 3:
         raise NotArrived(f"Argo CD failed to sync {app.retries} times: {app.message[:300]}")
     if app.revision_synced != release.revision or app.sync != "Synced":
         return f"Argo CD says {app.sync}" + (f": {app.message[:160]}" if app.sync == "Unknown" else "")

@@ -199,14 +199,24 @@ def _commit(c: Context, state: State, change: Change, publish: str) -> str:
 
 
 def _kept_releases(c: Context, state: State, base: str) -> dict[str, str]:
-    """A published commit brings files and settings, but never moves any environment's release."""
+    """A published commit brings files and settings, but never moves any environment's release, nor removes one.
+
+    An environment that runs something and that the published commit does not know (another branch added it) stays.
+    """
     edits = {}
-    names = git.ask(c, "ls-tree", "-r", "--name-only", base, "gitops/environments/", repo=state.clone).splitlines()
-    for name in (name for name in names if name.endswith("/values.yaml")):
-        there = _show(c, state.clone, state.head, name)
-        if there:
-            edits[name] = values.edit(_show(c, state.clone, base, name), values.read(there, name), name)
+    for name in (name for name in _files(c, state.clone, state.head) if name.endswith("/values.yaml")):
+        here = _show(c, state.clone, base, name)
+        release = values.read(_show(c, state.clone, state.head, name), name)
+        if here:
+            edits[name] = values.edit(here, release, name)
+        elif release:
+            own = _files(c, state.clone, state.head, name.rpartition("/")[0])
+            edits |= {file: _show(c, state.clone, state.head, file) for file in own}
     return edits
+
+
+def _files(c: Context, clone: Path, rev: str, folder: str = "gitops/environments") -> list[str]:
+    return git.ask(c, "ls-tree", "-r", "--name-only", rev, f"{folder}/", repo=clone).splitlines()
 
 
 def _show(c: Context, clone: Path, rev: str, name: str) -> str:
@@ -233,7 +243,7 @@ def _write_commit(c: Context, clone: Path, base: str, edits: dict[str, str], par
     plumb("read-tree", base)
     for file, text in edits.items():
         blob = plumb("hash-object", "-w", "--stdin", stdin=text)
-        plumb("update-index", "--cacheinfo", f"100644,{blob},{file}")
+        plumb("update-index", "--add", "--cacheinfo", f"100644,{blob},{file}")
     tree = plumb("write-tree")
     links = [word for parent in parents for word in ("-p", parent)]
     return plumb("commit-tree", tree, *links, stdin=history.message(event))

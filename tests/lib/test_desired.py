@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tasks.lib.errors import Code, Stop
 from tasks.lib.git import is_ancestor
 from tasks.lib.history import Action, Event, Hold
 from tasks.lib.values import Release
-from tests.lib.conftest import World, git
+from tests.lib.conftest import VALUES, World, git
 
 
 def release(sha: str) -> Release:
@@ -57,6 +58,21 @@ def test_publishing_brings_files_but_never_moves_a_release(c: Context, world: Wo
     assert state.release.revision == a
     assert git(world.remote, "show", "main:chart/new.yaml") == "x"
     assert git(world.remote, "merge-base", "main", b) == b
+
+
+def test_publishing_never_removes_an_environment_that_another_branch_added(c: Context, world: World) -> None:
+    a = git(world.checkout, "rev-parse", "HEAD")
+    other = "gitops/environments/other"
+    world.commit(f"{other}/environment.yaml", "cluster: {kind: lab}\n")
+    world.commit(f"{other}/values.yaml", VALUES)
+    sha = git(world.checkout, "rev-parse", "HEAD")
+    target = replace(world.target(), env=world.target().env.model_copy(update={"name": "other"}))
+    event = Event(environment="other", action=Action.DEPLOY, release=sha)
+    desired.transact(c, target, lambda _: Change(event, release(sha)), publish=sha)
+    git(world.checkout, "checkout", "--quiet", a)
+    deploy(c, world, world.commit("b"))
+    assert git(world.remote, "show", f"main:{other}/environment.yaml") == "cluster: {kind: lab}"
+    assert desired.fetch(c, target).release == release(sha)
 
 
 def test_an_older_release_is_superseded(c: Context, world: World) -> None:
