@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,15 @@ class Cluster:
         answer: dict[str, Any] | None = found.value
         return answer
 
+    def get(self, path: str, query: tuple[tuple[str, str], ...] = (), timeout: float = REQUEST_SECONDS) -> Answer:
+        """GET a path of the API server, such as a Service's proxy. Raises urllib3's HTTPError without answer."""
+        client = self.core.api_client
+        request = client.param_serialize("GET", path, query_params=list(query), auth_settings=["BearerToken"])
+        response = client.call_api(*request, _request_timeout=timeout)
+        return Answer(
+            response.status, response.getheader("Content-Type") or "", response.read().decode(errors="replace")
+        )
+
     def annotate(self, plural: str, name: str, annotations: dict[str, str]) -> bool:
         """Annotates an Argo CD object; whether it was there."""
         with missing_is_none() as found:
@@ -44,6 +54,23 @@ class Cluster:
                 GROUP, VERSION, ARGOCD, plural, name, body, _request_timeout=REQUEST_SECONDS
             )
         return found.value is not None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for an HTTP request, whatever its status."""
+
+    status: int
+    content_type: str
+    text: str
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; {} when it is none."""
+        try:
+            found = json.loads(self.text)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
 
 @dataclass

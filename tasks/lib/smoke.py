@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.lib.kube import REQUEST_SECONDS, Cluster
+from tasks.lib.kube import REQUEST_SECONDS, Answer, Cluster
 from tasks.lib.target import Target
 
 PROXY = "/api/v1/namespaces/{namespace}/services/{service}/proxy{path}"
@@ -15,20 +14,6 @@ PROXY = "/api/v1/namespaces/{namespace}/services/{service}/proxy{path}"
 
 class Failed(Exception):
     """A check did not hold; the text says what was asked and what came back."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    content_type: str
-    text: str
-
-    def json(self) -> dict[str, Any]:
-        try:
-            found = json.loads(self.text)
-        except ValueError:
-            return {}
-        return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -76,24 +61,11 @@ def _service(cluster: Cluster, target: Target) -> str:
 
 def ask(cluster: Cluster, target: Target, service: str, check: Check) -> Answer:
     """Sends one request through the Service by way of the API server. Raises Failed when none comes back."""
-    from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError
 
-    client = cluster.core.api_client
+    path = PROXY.format(namespace=target.env.namespace, service=service, path=check.path)
     try:
-        response = client.call_api(
-            PROXY.format(namespace=target.env.namespace, service=service, path=check.path),
-            "GET",
-            query_params=list(check.query),
-            auth_settings=["BearerToken"],
-            _preload_content=False,
-            _return_http_data_only=True,
-            _request_timeout=target.env.smoke.timeout_seconds,
-        )
-        return Answer(response.status, response.headers.get("Content-Type", ""), response.data.decode(errors="replace"))
-    except ApiException as error:
-        body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
-        return Answer(error.status or 0, (error.headers or {}).get("Content-Type", ""), body)
+        return cluster.get(path, check.query, target.env.smoke.timeout_seconds)
     except HTTPError as error:
         raise Failed(f"{check.name}: no answer to GET {check.path}: {str(error)[:160]}") from error
 
