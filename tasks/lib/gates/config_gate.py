@@ -46,15 +46,16 @@ def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Re
             (material.folder / PLANTED / kind / name).write_text(text, encoding="utf-8")
         report.findings += _kubeconform(c, material)
         program = tools.path(c, "trivy")
-        report.version = trivy.version(c, program)
         words: list[str | Path] = ["config", "--skip-check-update", "--misconfig-scanners"]
         words += ["dockerfile,kubernetes,terraform", "--cache-dir", scratch / "cache", material.folder]
         report.command = trivy.shown(words, scratch)
-        results = trivy.ask(c, program, words, scratch, "scan the configuration").get("Results") or []
+        answer = trivy.ask(c, program, words, scratch, "scan the configuration")
+        report.version = trivy.version(answer)
+        results = answer.get("Results") or []
         _canaries(report, results)
         own = [result for result in results if not result["Target"].startswith(f"{PLANTED}/")]
         report.covered.files = _all_looked_at(material, own)
-        report.findings += _findings(own) + _inline(material)
+        report.findings += _findings(own, list(material.rendered)) + _inline(material)
 
     return running.examine(GATE, sha, "trivy", look)
 
@@ -100,7 +101,7 @@ def _all_looked_at(material: Material, results: list[dict[str, Any]]) -> list[st
     return sorted(wanted | set(material.terraform))
 
 
-def _findings(results: list[dict[str, Any]]) -> list[Finding]:
+def _findings(results: list[dict[str, Any]], environments: list[str]) -> list[Finding]:
     """One finding per check, file and object; the same in several environments' rendering is one."""
     found: dict[tuple[str, ...], Finding] = {}
     for result in results:
@@ -110,11 +111,14 @@ def _findings(results: list[dict[str, Any]]) -> list[Finding]:
                 continue
             cause = one.get("CauseMetadata", {})
             line = 0 if target == render.CHART else int(cause.get("StartLine") or 0)
-            key = (one["ID"], target, str(line), one["Message"])
+            message = one["Message"]
+            for name in environments if target == render.CHART else []:
+                message = message.replace(f"slipway-{name}", "slipway-<environment>")
+            key = (one["ID"], target, str(line), message)
             found[key] = Finding(
                 id=one["ID"],
                 severity=databases.severity(one["Severity"]),
-                title=f"{one['Title']}: {one['Message']}"[:300],
+                title=f"{one['Title']}: {message}"[:300],
                 package=cause.get("Resource", ""),
                 fixed=one.get("Resolution", ""),
                 file=target,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from invoke.context import Context
 
 from tasks.lib import tools
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates import archive, databases, running, trivy, trivy_database
+from tasks.lib.gates import archive, databases, running, store, trivy, trivy_database
 from tasks.lib.gates.models import Finding, Report
 from tasks.lib.runner import run
 from tasks.lib.settings import Environment
@@ -31,7 +32,6 @@ def check(c: Context, env: Environment, sha: str, image: Path | str) -> Report:
                 f"image: there is no archive {image.name} of commit {sha[:8]}", Code.COULD_NOT_RUN, "./inv build"
             )
         program = tools.path(c, "trivy")
-        report.version = trivy.version(c, program)
         database = trivy_database.find(c, env, program)
         report.database = database.about
         planted = scratch / "planted.tar"
@@ -44,6 +44,7 @@ def check(c: Context, env: Environment, sha: str, image: Path | str) -> Report:
             )
             answer = trivy.ask(c, program, _words(image, database.folder), scratch, "scan the image")
             report.canary.caught = _caught(asked.result())
+        report.version = trivy.version(answer)
         database.about.covers = list(report.canary.caught)
         _covered(report, answer)
         known = database.details
@@ -108,18 +109,25 @@ def _finding(one: dict[str, Any], target: str, known: dict[str, dict[str, Any]])
 
 
 def sbom(c: Context, image: Path, dest: Path) -> Path:
-    """Writes the CycloneDX 1.6 bill of materials of an image archive. Raises Stop (4) when it names no component."""
+    """Writes the CycloneDX bill of materials of an image archive. Raises Stop (4) when it names no component."""
     program = tools.path(c, "trivy")
-    half = dest.with_suffix(".part")
-    words: list[str | Path] = [program, "image", "--format", "cyclonedx", "--input", image, "--output", half]
-    words += ["--cache-backend", "memory", "--skip-version-check", "--disable-telemetry", "--offline-scan"]
     dest.parent.mkdir(parents=True, exist_ok=True)
-    run(c, words, step="write the SBOM", timeout=trivy.SECONDS)
-    try:
-        made = json.loads(half.read_text(encoding="utf-8"))
-        if not made.get("components"):
+    with tempfile.TemporaryDirectory(prefix="slipway-sbom-") as scratch:
+        made = Path(scratch) / "sbom.json"
+        words: list[str | Path] = [*trivy.clean(), program, "image", "--format", "cyclonedx", "--input", image]
+        words += ["--output", made, "--cache-dir", scratch, "--cache-backend", "memory", "--skip-version-check"]
+        words += ["--disable-telemetry", "--offline-scan", "--quiet"]
+        run(c, words, step="write the SBOM", timeout=trivy.SECONDS, cwd=Path(scratch))
+        try:
+            document = json.loads(made.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise Stop(f"the SBOM cannot be read: {error}", Code.COULD_NOT_RUN) from error
+        if not document.get("components"):
             raise Stop("the SBOM names no component of the image", Code.COULD_NOT_RUN)
-    except (OSError, ValueError) as error:
-        raise Stop(f"the SBOM cannot be read: {error}", Code.COULD_NOT_RUN) from error
-    half.replace(dest)
+        store.write_text(dest, json.dumps(_as_1_6(document), indent=2) + "\n")
     return dest
+
+
+def _as_1_6(document: dict[str, Any]) -> dict[str, Any]:
+    """Trivy writes 1.7 and has no switch; GitLab and other readers know 1.6, and nothing that Trivy writes is newer."""
+    return {**document, "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json", "specVersion": "1.6"}

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from invoke.context import Context
-
 from tasks.lib import paths
 from tasks.lib.errors import Stop
 from tasks.lib.gates import store
 from tasks.lib.gates.models import Outcome, Report
-from tasks.lib.runner import redact, run
+from tasks.lib.runner import redact
 
 Look = Callable[[Report, Path], None]
 
@@ -59,10 +56,3 @@ def shown(words: list[str | Path], scratch: Path) -> str:
     for path, name in known.items():
         text = text.replace(path, name)
     return redact(text)
-
-
-def version(c: Context, words: list[str | Path], pattern: str) -> str:
-    """What a scanner says about its own version. Raises Stop (4) when it cannot be started."""
-    result = run(c, words, step=f"ask {Path(words[0]).name} for its version", timeout=60, quiet=True)
-    found = re.search(pattern, result.stdout + result.stderr)
-    return found.group(1) if found else "unknown"

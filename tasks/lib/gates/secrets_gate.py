@@ -36,7 +36,6 @@ def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Re
         scan = commit_range.prepare(c, span, canary(), scratch / "range", repo)
         report.covered.commits = scan.commits
         program = tools.path(c, "trufflehog")
-        report.version = running.version(c, [program, "--version"], r"trufflehog (\S+)")
         results = _trufflehog(c, report, program, scan, scratch)
         report.canary.planted = ["unverifiable login"]
         for result in results:
@@ -73,6 +72,7 @@ def _trufflehog(c: Context, report: Report, program: Path, scan: ScanRepository,
     result = run(c, words, step="scan for secrets", timeout=SECONDS, ok=(CLEAN, FOUND), cwd=scratch)
     end = _end(result.stderr)
     report.covered.chunks, report.covered.bytes = int(end["chunks"]), int(end["bytes"])
+    report.version = str(end.get("trufflehog_version", "unknown"))
     # Every commit is at least one chunk, its message; with no base, commits that only delete are left out.
     if scan.base and report.covered.chunks < scan.commits:
         seen = f"{report.covered.chunks} chunks of {scan.commits} commits"
