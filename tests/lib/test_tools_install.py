@@ -190,6 +190,27 @@ def test_a_main_that_does_not_compile_is_one_sentence(own: OwnTools, c: Context)
     assert not list(pins.home(pins.pin("quick")).iterdir())
 
 
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        ("module mine\n\ngo 1.99\n", "requires go >= 1.99"),
+        ("module mine\n\ngo 1.24\n", "import lookup disabled by -mod=readonly"),
+    ],
+)
+def test_go_fetches_no_toolchain_and_changes_no_lock(
+    own: OwnTools, c: Context, monkeypatch: pytest.MonkeyPatch, manifest: str, said: str
+) -> None:
+    module = own.go_module(require="example.invalid/nowhere")
+    own.pins(go_rows("quick"))
+    (module / "go.mod").write_text(manifest)
+    monkeypatch.setenv("GOPROXY", "off")
+    monkeypatch.setenv("GOFLAGS", "-mod=mod")
+    monkeypatch.setenv("GOTOOLCHAIN", "auto")
+    with pytest.raises(Stop, match=said):
+        path(c, "quick")
+    assert (module / "go.mod").read_text() == manifest
+
+
 def wheel(folder: Path) -> str:
     """A wheel that carries a program; returns its requirement with hash."""
     file = folder / "carrier-1.2.3-py3-none-any.whl"
@@ -228,6 +249,23 @@ def test_module_runs_in_a_venv_of_its_own(carrier: OwnTools, c: Context, tmp_pat
     link.symlink_to(path(c, "module"))
     said = subprocess.run([link, "a b"], capture_output=True, text=True, check=True).stdout
     assert said == "module a b\n"
+
+
+def test_wheel_install_starts_anew_where_a_killed_one_left_files(carrier: OwnTools, c: Context) -> None:
+    home = pins.home(pins.pin("tool"))
+    left = home.with_name(f".{home.name}.part") / "carrier"
+    left.mkdir(parents=True)
+    (left / "stale").write_text("")
+    path(c, "tool")
+    assert (home / "carrier" / "bin" / "tool").exists()
+    assert not (home / "carrier" / "stale").exists()
+    assert list(home.parent.iterdir()) == [home]
+
+
+def test_wheel_without_a_hash_is_not_installed(carrier: OwnTools, c: Context) -> None:
+    (carrier.folder / "carrier" / "requirements.txt").write_text("carrier==1.2.3\n")
+    with pytest.raises(Stop, match=r"(?i)hashes are required"):
+        path(c, "tool")
 
 
 def test_wheel_with_another_hash_is_not_installed(carrier: OwnTools, c: Context) -> None:
