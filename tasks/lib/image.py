@@ -100,7 +100,8 @@ def build(c: Context, engine: Engine, sha: str) -> Built:
         argv: list[str | Path] = [tools.path(c, "docker-buildx"), "build", "--progress=plain", "--network=host"]
         argv += ["--provenance=false", "--load", f"--tag={reference(sha)}", *_secrets()]
         argv += [f"--build-arg={name}={value}" for name, value in arguments.items() if value]
-        host = {"DOCKER_HOST": engine.docker_host} if engine.docker_host else {}
+        # A machine's settings for another engine must not apply to this one.
+        host = {"DOCKER_HOST": engine.docker_host, "DOCKER_TLS_VERIFY": ""} if engine.docker_host else {}
         environment = {**host, "DOCKER_CONFIG": str(registry.docker_config()), "SOURCE_DATE_EPOCH": str(commit.epoch)}
         run(c, [*argv, tree], step="build the image", timeout=BUILD_SECONDS, env=environment, fix="./inv doctor")
         lock = hashlib.sha256((tree / "requirements.txt").read_bytes()).hexdigest()

@@ -1,0 +1,148 @@
+"""The pipeline read as data: its lines are those of people, and nothing in it may fail unseen."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.lib import commands, paths, settings
+from tasks.lib.gates import gitlab
+from tasks.lib.tools import pins
+from tests.ci.conftest import FILE, Clone
+
+Jobs = dict[str, dict[str, Any]]
+OUTSIDE = {"push", "deploy:staging", "promote:production"}
+DEPLOYS = {"deploy:staging": "staging", "promote:production": "production"}
+
+
+def schema(file: Path) -> subprocess.CompletedProcess[str]:
+    words = ["--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", str(file)]
+    return subprocess.run([sys.executable, "-m", "check_jsonschema", *words], capture_output=True, text=True)
+
+
+def test_gitlabs_own_schema_takes_it() -> None:
+    done = schema(FILE)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_schema_would_not_take_a_misspelt_report(tmp_path: Path) -> None:
+    wrong = tmp_path / ".gitlab-ci.yml"
+    wrong.write_text(FILE.read_text().replace("secret_detection:", "secrets_detection:"))
+    assert schema(wrong).returncode == 1
+
+
+def script(job: dict[str, Any]) -> list[str]:
+    return [*job.get("before_script", []), *job["script"], *job.get("after_script", [])]
+
+
+def test_every_line_is_one_that_the_tasks_take(jobs: Jobs) -> None:
+    lines = [(name, line) for name, job in jobs.items() for line in script(job)]
+    assert lines
+    known = settings.known()
+    assert not [
+        (name, line, reason)
+        for name, line in lines
+        if (reason := commands.wrong(line, known) or ("" if line.startswith("./inv -e ") else "not ./inv -e"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("./inv -e scan.secret", "No idea what 'scan.secret' is"),
+        ("./inv -e deploy --environment staging", "No idea what '--environment' is"),
+        ("./inv -e deploy --env stagin", "no environment 'stagin'"),
+        ("./inv -e deploy --env", "needed value"),
+        ("inv -e lint", "does not start with ./inv"),
+        ("./inv -e lint || true", "No idea what '||' is"),
+        ("./inv -e lint 'x", "not a shell line"),
+    ],
+)
+def test_a_line_that_no_task_takes_is_found(line: str, reason: str) -> None:
+    assert reason in commands.wrong(line, ["staging"])
+
+
+def test_programs_are_named_as_in_the_pins(jobs: Jobs) -> None:
+    named = {
+        name
+        for job in jobs.values()
+        for line in script(job)
+        for names in re.findall(r"--only (\S+)", line)
+        for name in names.split(",")
+    }
+    assert named
+    assert named <= set(pins.known())
+
+
+def test_nothing_may_fail_unseen(pipeline: dict[str, Any]) -> None:
+    def allowances(node: object) -> list[object]:
+        if isinstance(node, dict):
+            own = [node["allow_failure"]] if "allow_failure" in node else []
+            return own + [one for value in node.values() for one in allowances(value)]
+        return [one for value in node for one in allowances(value)] if isinstance(node, list) else []
+
+    assert set(map(str, allowances(pipeline))) <= {"False"}
+    for job in pipeline.values():
+        # Outside of rules, GitLab lets a manual job fail.
+        assert not (isinstance(job, dict) and job.get("when") == "manual")
+
+
+@pytest.mark.parametrize("name", DEPLOYS)
+def test_deploys_are_one_at_a_time_named_and_never_cut_off(jobs: Jobs, name: str) -> None:
+    job, environment = jobs[name], DEPLOYS[name]
+    assert job["resource_group"] == environment
+    assert job["environment"] == {"name": environment, "deployment_tier": environment}
+    assert job["interruptible"] is False
+    deploy = job["script"][-1]
+    assert f"--env {environment} " in deploy
+    assert "--release $CI_COMMIT_SHA --yes" in deploy
+
+
+def test_only_production_waits_for_a_person(jobs: Jobs) -> None:
+    manual = {name for name, job in jobs.items() if any(rule.get("when") == "manual" for rule in job.get("rules", []))}
+    assert manual == {"promote:production"}
+    assert jobs["promote:production"]["rules"][0]["allow_failure"] is False
+
+
+def test_the_whole_history_is_there(pipeline: dict[str, Any]) -> None:
+    assert pipeline["variables"]["GIT_DEPTH"] == 0
+    assert pipeline["default"]["image"] == "$SLIPWAY_TOOLBOX"
+    assert pipeline["variables"]["SLIPWAY_ENV"] in settings.known()
+
+
+def test_reports_are_the_files_that_the_gates_write(jobs: Jobs) -> None:
+    security = set(gitlab.KINDS.values())
+    named = {
+        kind: path
+        for job in jobs.values()
+        for kind, path in job.get("artifacts", {}).get("reports", {}).items()
+        if kind in security
+    }
+    folder = ".slipway/releases/$CI_COMMIT_SHA/reports"
+    assert named == {kind: f"{folder}/{gitlab.NAMES[gate]}" for gate, kind in gitlab.KINDS.items()}
+    assert str(paths.release("$CI_COMMIT_SHA").relative_to(paths.ROOT) / "reports") == folder
+
+
+def test_what_a_job_reads_is_handed_on_by_the_jobs_that_it_needs(jobs: Jobs) -> None:
+    gates = {"scan:secrets", "scan:deps", "scan:config"}
+    assert gates <= set(jobs["build"]["needs"]) & set(jobs["scan:gate"]["needs"])
+    for name in (*gates, "build"):
+        assert jobs[name]["artifacts"]["paths"] == [".slipway/releases/"]
+    assert "scan:gate" in jobs["build"]["needs"]
+    assert (jobs["push"]["needs"], jobs["deploy:staging"]["needs"]) == (["build"], ["push"])
+    assert jobs["promote:production"]["needs"] == ["deploy:staging"]
+
+
+@pytest.mark.slow
+def test_merge_requests_run_all_but_push_and_deploy(clone: Clone, jobs: Jobs) -> None:
+    on_main = clone.jobs()
+    assert set(on_main) == set(jobs)
+    assert {name for name, when in on_main.items() if when != "on_success"} == {"promote:production"}
+    in_request = clone.jobs(CI_PIPELINE_SOURCE="merge_request_event", CI_COMMIT_BRANCH="")
+    assert {name for name, when in in_request.items() if when == "never"} == OUTSIDE
+    assert {name for name, when in in_request.items() if when == "on_success"} == set(jobs) - OUTSIDE
