@@ -10,10 +10,11 @@ from invoke.context import Context
 from tasks.lib.paths import ROOT
 from tasks.lib.runner import run
 
-# Folder of each requirements.in and the Python range that its lock must hold for.
+# Folder of each requirements.in and the Python range that its lock must hold for. The service comes first: its tests
+# run with our packages, which must therefore be the versions that it ships with.
 LOCKS: dict[Path, list[str]] = {
-    ROOT: ["--universal", "--python-version", "3.10"],
     ROOT / "service": ["--python-version", "3.11"],
+    ROOT: ["--universal", "--python-version", "3.10", "--constraint", "service/requirements.txt"],
     **{ROOT / "tools" / name: ["--universal", "--python-version", "3.10"] for name in ("go", "node", "safety")},
 }
 HEADER = "# Locked from requirements.in with hashes: ./inv requirements.lock\n"

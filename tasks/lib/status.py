@@ -40,6 +40,12 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
     return f"{max(seconds, 0)} s"
 
 
+def _short(sentence: str) -> str:
+    """The step and the last line of its cause."""
+    first, *rest = sentence.splitlines()
+    return f"{first}: {rest[-1].strip()}"[:140] if rest else first[:140]
+
+
 def row(c: Context, env: Environment) -> Row:
     """The environment's line. An environment that cannot be reached is a line too, saying why."""
     try:
@@ -57,12 +63,12 @@ def row(c: Context, env: Environment) -> Row:
     except arrival.NotArrived as error:
         waiting = str(error)
     except Stop as error:
-        return Row(env.name, "?", "", "", error.sentence.splitlines()[0][:80], "", "")
+        return Row(env.name, "?", "", "", _short(error.sentence), "", "")
     return Row(
         environment=env.name,
         release=state.release.revision[:12] or "nothing",
         since=ago(event.time) if event else "",
-        by=event.by if event else "",
+        by=event.by.partition(" <")[0] if event else "",
         health="healthy" if not waiting else waiting[:80],
         pods=f"{alive.ready}/{len(alive.names)}",
         held=", ".join(sha[:12] for sha in history.holds(state.events)),
