@@ -28,18 +28,19 @@ def rollback(c: Context, env: Environment, to: str = "", reason: str = "", yes: 
     delivery.show_plan(d, before, goal)
     if env.ask:
         terminal.confirm(f"Roll {env.name} back to {goal.revision[:12]}?", yes)
-    with terminal.step("Commit the rollback"):
-        after = commit(d, before, goal, reason)
-        argo.refresh(d.cluster, env.application)
-    try:
-        delivery.verify(d, goal)
-    except (NotArrived, smoke.Failed) as failure:
-        raise Stop(
-            f"rolled {env.name} back to {goal.revision[:12]}, but {failure}",
-            Code.UNHEALTHY,
-            f"./inv status --env {env.name}",
-        ) from failure
-    delivery.mark_arrived(d, goal)
+    with delivery.interruptible(d, f"./inv rollback --env {env.name} --to {goal.revision[:12]}"):
+        with terminal.step("Commit the rollback"):
+            after = commit(d, before, goal, reason)
+            argo.refresh(d.cluster, env.application)
+        try:
+            delivery.verify(d, goal)
+        except (NotArrived, smoke.Failed) as failure:
+            raise Stop(
+                f"rolled {env.name} back to {goal.revision[:12]}, but {failure}",
+                Code.UNHEALTHY,
+                f"./inv status --env {env.name}",
+            ) from failure
+        delivery.mark_arrived(d, goal)
     delivery.show_summary(d, before, goal, after, time.monotonic() - began)
     if before.release.revision and before.release != goal:
         terminal.say(
@@ -88,10 +89,11 @@ def _resolve(d: Delivery, state: State, to: str) -> str:
 
 
 def _safe(d: Delivery, state: State, but: str) -> str:
-    """The newest release that arrived, is neither `but` nor running now, and whose image is still there; '' if none."""
+    """The newest release that arrived, is not `but`, running or held, and whose image is still there; '' if none."""
+    out = {but, state.release.revision, *history.holds(state.events)}
     for sha in history.arrived(state.events):
         release = delivery.release_of(d, state, sha)
-        if sha in (but, state.release.revision) or not release:
+        if sha in out or not release:
             continue
         if registry.digest(d.c, f"{release.repository}@{release.digest}"):
             return sha
