@@ -5,6 +5,8 @@ from __future__ import annotations
 from invoke.context import Context
 from invoke.tasks import task
 
+from tasks.lib import words
+
 ENV = "environment whose policy counts (default: local)"
 RELEASE = "commit to scan (default: HEAD)"
 
@@ -23,16 +25,16 @@ def _source(c: Context, gate: str, env: str, release: str) -> None:
     _stop_unless_it_ran(gate, report.reason, report.outcome is not gates.Outcome.COULD_NOT_RUN)
 
 
-@task(default=True, name="all", help={"env": ENV, "release": RELEASE}, auto_shortflags=False)
-def scan(c: Context, env: str = "local", release: str = "") -> None:
+@task(default=True, name="all", help={"env": ENV, "release": RELEASE, "dirty": words.DIRTY}, auto_shortflags=False)
+def scan(c: Context, env: str = "local", release: str = "", dirty: bool = False) -> None:
     """Scan secrets, dependencies and configuration, and judge.
 
     The three run at the same time; the verdict is over these three. The image is scanned by build.
     """
-    from tasks.lib import gates, git, settings
+    from tasks.lib import build, gates, git, settings
 
     environment = settings.load(env)
-    sha = git.resolve(c, release or "HEAD")
+    sha = build.commit_of(c, environment, release, dirty) if dirty else git.resolve(c, release or "HEAD")
     gates.run_source(c, environment, sha)
     gates.verdict(c, environment, sha, gates.SOURCE_GATES)
 

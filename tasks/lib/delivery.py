@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from invoke.context import Context
@@ -54,6 +55,20 @@ def open_(c: Context, env: Environment) -> Delivery:
     """Connects to the environment. Raises Stop (4) when its cluster does not answer."""
     target = targets.of(c, env)
     return Delivery(c, target, kube.connect(target), ci.actor(git.person(c)))
+
+
+@contextmanager
+def interruptible(d: Delivery, again: str) -> Iterator[None]:
+    """Ctrl-C ends the waiting and not the change: Git has it or has it not. Raises Stop (1) that says how to go on.
+
+    again: the command that goes on from here.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stop(
+            f"stopped by hand; {d.env.name} goes on towards what Git asks for by now", Code.UNEXPECTED, again
+        ) from None
 
 
 # ---------------------------------------------------------------------------------------------------- the parts
@@ -128,14 +143,15 @@ def deploy(c: Context, env: Environment, sha: str, yes: bool = False, reason: st
     show_plan(d, before, release)
     if before.release != release and env.ask:
         terminal.confirm(f"Deploy {sha[:12]} to {env.name}?", yes)
-    with terminal.step("Bump the release lines"):
-        after = bump(d, release, reason, lift)
-        argo.refresh(d.cluster, env.application)
-    try:
-        verify(d, release)
-    except (NotArrived, smoke.Failed) as failure:
-        take_back(d, release, str(failure))
-    mark_arrived(d, release)
+    with interruptible(d, f"./inv deploy --env {env.name} --release {sha[:12]}, or ./inv rollback --env {env.name}"):
+        with terminal.step("Bump the release lines"):
+            after = bump(d, release, reason, lift)
+            argo.refresh(d.cluster, env.application)
+        try:
+            verify(d, release)
+        except (NotArrived, smoke.Failed) as failure:
+            take_back(d, release, str(failure))
+        mark_arrived(d, release)
     show_summary(d, before, release, after, time.monotonic() - began)
 
 

@@ -8,7 +8,7 @@ from tasks.lib import image, paths, record, registry, terminal
 from tasks.lib.errors import Code, Stop
 from tasks.lib.record import Record
 from tasks.lib.target import Engine, Target
-from tasks.lib.values import Release
+from tasks.lib.values import NOTHING, Release
 
 
 def push(c: Context, target: Target, engine: Engine, sha: str) -> Release:
@@ -44,11 +44,14 @@ def find(c: Context, target: Target, sha: str) -> tuple[Release, Record] | None:
 
     Raises Stop (5) when there is an image without a record that holds.
     """
+    release = named(c, target, sha)
+    return (release, fetch_record(c, target, release)) if release else None
+
+
+def named(c: Context, target: Target, sha: str) -> Release:
+    """The image that the registry has under a commit's tag, its record not yet looked at; NOTHING when it has none."""
     digest = registry.digest(c, f"{target.repository}:{sha}")
-    if not digest:
-        return None
-    release = _release(target, sha, digest)
-    return release, fetch_record(c, target, release)
+    return _release(target, sha, digest) if digest else NOTHING
 
 
 def fetch_record(c: Context, target: Target, release: Release) -> Record:

@@ -6,7 +6,7 @@ import time
 
 from invoke.context import Context
 
-from tasks.lib import argo, delivery, desired, git, history, publish, registry, smoke, terminal
+from tasks.lib import argo, delivery, desired, git, history, publish, record, registry, smoke, terminal
 from tasks.lib.arrival import NotArrived
 from tasks.lib.delivery import Delivery
 from tasks.lib.desired import Change, State
@@ -64,13 +64,16 @@ def preflight(d: Delivery, state: State, to: str) -> Release:
         return state.release
     release = delivery.release_of(d, state, sha)
     if not release:
-        found = publish.find(d.c, d.target, sha)
-        if found is None:
+        release = publish.named(d.c, d.target, sha)
+        if not release:
             raise _unsafe(d, state, f"the registry has no image of {sha[:12]}", sha)
-        release = found[0]
     if registry.digest(d.c, f"{release.repository}@{release.digest}") != release.digest:
         raise _unsafe(d, state, f"the image of {sha[:12]} is gone from the registry", sha)
-    publish.fetch_record(d.c, d.target, release)
+    try:
+        attached = publish.fetch_record(d.c, d.target, release)
+        record.check(attached, sha, release.digest, dirty_ok=d.env.allow_dirty)
+    except Stop as refused:
+        raise _unsafe(d, state, refused.sentence, sha) from refused
     return release
 
 
@@ -79,7 +82,8 @@ def _resolve(d: Delivery, state: State, to: str) -> str:
     ran = dict.fromkeys(event.release for event in state.events if event.release)
     matching = [sha for sha in ran if sha.startswith(to.lower())]
     if len(matching) > 1:
-        raise Stop(f"{to} is ambiguous: {', '.join(sha[:12] for sha in matching)}", Code.USAGE)
+        several = f"{to} is ambiguous: {', '.join(sha[:12] for sha in matching)}"
+        raise Stop(f"{several}{_nearest(d, state, '')}", Code.USAGE, _next(d, state, ""))
     if matching:
         return matching[0]
     try:

@@ -16,6 +16,7 @@ from invoke.runners import Result
 from tasks.lib import terminal
 from tasks.lib.errors import Code, Stop
 
+INTERRUPTED = (-2, 130)  # what SIGINT makes of a program, and of the shell around it
 MISSING = 127  # what a shell answers for a program that it cannot find
 SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|API_KEY|ACCESS_KEY|PRIVATE_KEY)", re.IGNORECASE)
 URL_LOGIN = re.compile(r"(?<=://)[^/@\s]+:[^/@\s]+(?=@)")
@@ -80,6 +81,8 @@ def run(
         result = error.result
     if result.exited in ok:
         return result
+    if result.exited in INTERRUPTED:  # Ctrl-C reached the program; Invoke only passes it on
+        raise KeyboardInterrupt
     name = Path(words[2] if cwd is not None else words[0]).name
     if result.exited == MISSING:
         raise Stop(f"{step}: the program {name} was not found", code, fix or "./inv doctor")
