@@ -51,7 +51,7 @@ def deploy(
     reason: str = "",
     lift_hold: str = "",
 ) -> None:
-    """Deploy a built commit, prove that it arrived, or take it back."""
+    """Deploy a commit and prove that it arrived, or take it back."""
     from tasks.lib import build, delivery, settings
 
     environment = settings.load(env)

@@ -25,7 +25,7 @@ def install(c: Context, env: str = "local") -> None:
 def bump(
     c: Context, env: str = "local", release: str = "", dirty: bool = False, reason: str = "", yes: bool = False
 ) -> None:
-    """Commit a pushed release into the desired state of an environment."""
+    """Commit a pushed release into the desired state."""
     from tasks.lib import build, delivery, desired, publish, settings, target, terminal
 
     environment = settings.load(env)

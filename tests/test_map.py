@@ -1,0 +1,79 @@
+"""The map of commands as people meet it: listed at once, one line each, every option explained, nothing positional."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from invoke.collection import Collection
+from invoke.tasks import Task
+
+import tasks
+from tasks.lib import paths
+
+LIST = [paths.ROOT / "inv", "--list"]
+
+
+def every_task(collection: Collection = tasks.ns, prefix: str = "") -> Iterator[tuple[str, Task]]:
+    for name, task in collection.tasks.items():
+        yield prefix + name, task
+    for name, below in collection.collections.items():
+        yield from every_task(below, f"{prefix}{name}.")
+
+
+ALL = dict(every_task())
+
+
+def output(*words: object) -> str:
+    done = subprocess.run([*map(str, words)], cwd=paths.ROOT, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout
+
+
+def test_the_list_is_there_at_once() -> None:
+    def seconds() -> float:
+        began = time.monotonic()
+        output(*LIST)
+        return time.monotonic() - began
+
+    # Generous, because other tests run beside this one; ./inv bench measures.
+    assert min(seconds() for _ in range(5)) < 1.0
+
+
+def test_the_list_names_every_task() -> None:
+    listed = output(*LIST)
+    for name in tasks.ns.task_names:
+        assert f"  {name} " in listed or f"  {name}\n" in listed, name
+
+
+def test_python_m_invoke_shows_the_same() -> None:
+    assert output(sys.executable, "-m", "invoke", "--list") == output(*LIST)
+
+
+def test_listing_loads_no_sdk() -> None:
+    heavy = "{'boto3', 'docker', 'flask', 'kubernetes', 'pydantic', 'requests', 'ruamel.yaml'}"
+    code = f"import sys, tasks; print(sorted({heavy} & set(sys.modules)))"
+    assert output(sys.executable, "-c", code) == "[]\n"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_task_says_in_one_line_what_it_does(name: str) -> None:
+    first, _, more = (ALL[name].__doc__ or "").partition("\n")
+    assert 10 < len(first) <= 60, first
+    assert first.endswith("."), first
+    assert not more or more.startswith("\n")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_option_has_a_default_and_a_help_and_no_surprise(name: str) -> None:
+    task = ALL[name]
+    assert not task.pre
+    assert not task.post
+    for argument in task.get_arguments():
+        # A required positional swallows the next word: `inv rollback --dry` would really roll back.
+        assert not argument.positional, argument.name
+        assert argument.help, argument.name
+        # Short flags that Invoke hands out change whenever an option is added.
+        assert len(argument.names) == 1, argument.names
