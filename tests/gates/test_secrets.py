@@ -64,12 +64,14 @@ def test_planted_secret_is_found_and_its_value_is_kept_nowhere(
     assert value not in printed + kept
 
 
+@pytest.mark.slow
 def test_secret_that_was_deleted_again_is_found(c: Context, env: Environment, repo: Repo) -> None:
     planted = repo.commit({"key": login()})
     repo.commit({"key": None})
     assert [finding.commit for finding in scan(c, env, repo).findings] == [planted]
 
 
+@pytest.mark.slow
 def test_secret_in_a_commit_message_is_found(c: Context, env: Environment, repo: Repo) -> None:
     repo.commit({"a": "1"}, message=f"use {login()}")
     assert [finding.file for finding in scan(c, env, repo).findings] == ["commit message"]
@@ -102,6 +104,7 @@ def test_secret_that_only_the_merge_commit_adds_is_found(c: Context, env: Enviro
     assert [finding.commit for finding in scan(c, env, repo).findings] == [merge]
 
 
+@pytest.mark.slow
 def test_secret_that_is_added_while_a_file_is_renamed_is_found(c: Context, env: Environment, repo: Repo) -> None:
     lines = "".join(f"line {number}\n" for number in range(200))
     repo.commit({"old.txt": lines})
@@ -109,6 +112,7 @@ def test_secret_that_is_added_while_a_file_is_renamed_is_found(c: Context, env: 
     assert [finding.commit for finding in scan(c, env, repo).findings] == [renamed]
 
 
+@pytest.mark.slow
 def test_only_what_was_not_scanned_before_is_scanned(c: Context, env: Environment, repo: Repo) -> None:
     scanned = repo.commit({"a": "1"})
     assert scan(c, env, repo).outcome is Outcome.PASS
@@ -118,6 +122,7 @@ def test_only_what_was_not_scanned_before_is_scanned(c: Context, env: Environmen
     assert report.covered.commits == 1
 
 
+@pytest.mark.slow
 def test_a_scan_with_findings_is_no_base_for_the_next(c: Context, env: Environment, repo: Repo) -> None:
     repo.commit({"a": login()})
     assert scan(c, env, repo).outcome is Outcome.FINDINGS
@@ -125,6 +130,7 @@ def test_a_scan_with_findings_is_no_base_for_the_next(c: Context, env: Environme
     assert scan(c, env, repo).covered.base == ""
 
 
+@pytest.mark.slow
 def test_branch_is_scanned_from_where_it_left_the_default_branch(c: Context, env: Environment, repo: Repo) -> None:
     fork = repo.commit({"a": login()})
     repo.git("checkout", "--quiet", "-b", "feature")
@@ -133,6 +139,7 @@ def test_branch_is_scanned_from_where_it_left_the_default_branch(c: Context, env
     assert (report.covered.base, report.covered.base_from, report.outcome) == (fork, "branch main", Outcome.PASS)
 
 
+@pytest.mark.slow
 def test_merge_request_base_counts_first(
     c: Context, env: Environment, repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +152,7 @@ def test_merge_request_base_counts_first(
     assert report.covered.base_from == "merge request" and [one.commit for one in report.findings] == [planted]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["0" * 40, "1" * 40])
 def test_zeros_and_unknown_commits_as_base_mean_all_history(
     c: Context, env: Environment, repo: Repo, monkeypatch: pytest.MonkeyPatch, before: str
@@ -214,6 +222,27 @@ def test_scanner_that_did_not_look_could_not_run(
     assert report.findings == []
 
 
+def test_fewer_chunks_than_commits_could_not_run(
+    c: Context, env: Environment, repo: Repo, use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI_COMMIT_BEFORE_SHA", repo.commit({"a": "1"}))
+    for number in range(3):
+        repo.commit({"b": str(number)})
+    use("trufflehog", """echo '{"level":"info-0","msg":"finished scanning","chunks":2,"bytes":9}' >&2""")
+    report = scan(c, env, repo)
+    assert report.outcome is Outcome.COULD_NOT_RUN and "2 chunks of 3 commits" in report.reason
+
+
+def test_a_scanner_that_dies_does_not_spill_what_it_found(
+    c: Context, env: Environment, repo: Repo, use: Use, capfd: pytest.CaptureFixture[str]
+) -> None:
+    value = secrets.token_urlsafe(18)
+    sha = repo.commit({"a": "1"})
+    use("trufflehog", f'echo \'{{"Raw": "{value}"}}\'; kill -9 $$')
+    assert scan(c, env, repo).outcome is Outcome.COULD_NOT_RUN
+    assert value not in (store.folder(sha) / "secrets.json").read_text() + "".join(capfd.readouterr())
+
+
 def test_missing_scanner_could_not_run(
     c: Context, env: Environment, repo: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -223,6 +252,7 @@ def test_missing_scanner_could_not_run(
     assert report.outcome is Outcome.COULD_NOT_RUN and "not found" in report.reason
 
 
+@pytest.mark.slow
 def test_a_dying_run_does_not_leave_an_older_pass(
     c: Context, env: Environment, repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +268,16 @@ def test_a_dying_run_does_not_leave_an_older_pass(
     assert not (store.folder(sha) / "secrets.json").exists()
 
 
+@pytest.mark.slow
+def test_comment_that_hides_a_line_is_found_where_it_is_added(c: Context, env: Environment, repo: Repo) -> None:
+    line = login().strip()
+    hidden = repo.commit({"a": f"{line} # {'trufflehog'}:ignore\n"})
+    assert [(one.id, one.file, one.commit) for one in scan(c, env, repo).findings] == [("inline-ignore", "a", hidden)]
+    repo.commit({"a": "nothing\n"})
+    assert len(scan(c, env, repo).findings) == 1
+
+
+@pytest.mark.slow
 def test_published_example_values_do_not_count_and_are_named(c: Context, env: Environment, repo: Repo) -> None:
     text = login()
     repo.commit({"doc.md": text, "other.md": "x"})

@@ -121,9 +121,10 @@ def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Re
 
 def _safety(c: Context, report: Report, program: Path, database: Path, listed: Path, scratch: Path) -> dict[str, Any]:
     words: list[str | Path] = [program, "--disable-optional-telemetry", "check", "--db", database]
-    words += ["--policy-file", _no_policy(scratch), "--json", "-r", listed]
+    words += ["--json", "-r", listed]
     report.command = running.shown(["safety", *words[1:]], scratch)
-    # With an API key Safety ignores --db without a word. A home of its own keeps the user's login and settings out.
+    # With an API key Safety ignores --db without a word. Home and working folder of its own keep the user's login,
+    # settings and .safety-policy.yml out, whose waivers nobody reviewed.
     clean = {"SAFETY_API_KEY": "", "HOME": str(scratch), "PYTHONWARNINGS": "ignore"}
     result = run(
         c, words, step="scan the requirements", timeout=SECONDS, env=clean, ok=(CLEAN, VULNERABLE), cwd=scratch
@@ -136,13 +137,6 @@ def _safety(c: Context, report: Report, program: Path, database: Path, listed: P
     if bool(answer["vulnerabilities"]) != (result.exited == VULNERABLE):
         raise Stop("deps: Safety's exit code and report contradict each other", Code.COULD_NOT_RUN)
     return answer
-
-
-def _no_policy(scratch: Path) -> Path:
-    """An empty policy: otherwise Safety obeys any .safety-policy.yml it finds, with waivers nobody reviewed."""
-    policy = scratch / "policy.yml"
-    policy.write_text("version: '2.0'\nsecurity:\n  ignore-vulnerabilities: {}\n", encoding="utf-8")
-    return policy
 
 
 def _all_looked_at(answer: dict[str, Any], wanted: list[tuple[str, str]]) -> None:

@@ -14,6 +14,7 @@ from tasks.lib.gates.models import Blocked, Finding, GateVerdict, Outcome, Repor
 from tasks.lib.gates.waivers import Waiver
 from tasks.lib.settings import Environment, Severity
 
+NEXT = "next: "  # starts the note of a report that holds the next command
 GATES = ("secrets", "deps", "config", "image")
 ACCEPTED_SNAPSHOT = "compared with the shipped snapshot of {date}, not with today's advisories"
 
@@ -47,12 +48,9 @@ def _gate(verdict: Verdict, env: Environment, sha: str, gate: str, usable: Seque
     except Stop as stop:
         verdict.blocked.append(Blocked(gate=gate, why=stop.sentence, fix=stop.fix))
         return GateVerdict(gate=gate, outcome=Outcome.COULD_NOT_RUN)
-    verdict.warnings += [f"{gate}: {note}" for note in report.notes if not note.startswith("next: ")]
-    why = _unusable(env, report, verdict)
+    verdict.warnings += [f"{gate}: {note}" for note in report.notes if not note.startswith(NEXT)]
+    why, fix = _unusable(env, report, verdict)
     if why:
-        fix = next(
-            (note.removeprefix("next: ") for note in report.notes if note.startswith("next: ")), f"./inv scan.{gate}"
-        )
         verdict.blocked.append(Blocked(gate=gate, why=why, fix=fix))
         return GateVerdict(gate=gate, outcome=Outcome.COULD_NOT_RUN, report=report)
     outcome, waived = Outcome.PASS, []
@@ -71,23 +69,29 @@ def _gate(verdict: Verdict, env: Environment, sha: str, gate: str, usable: Seque
     return GateVerdict(gate=gate, outcome=outcome, report=report, waived=sorted(set(waived)))
 
 
-def _unusable(env: Environment, report: Report, verdict: Verdict) -> str:
-    """Why a report says nothing in this environment, '' when it does; a snapshot that is accepted is warned about."""
+def _unusable(env: Environment, report: Report, verdict: Verdict) -> tuple[str, str]:
+    """Why a report says nothing in this environment, and what to do; '' when it does. Warns of an accepted snapshot."""
+    again = next(
+        (note.removeprefix(NEXT) for note in report.notes if note.startswith(NEXT)), f"./inv scan.{report.gate}"
+    )
     if report.outcome is Outcome.COULD_NOT_RUN:
-        return report.reason or "it did not end"
+        return report.reason or "it did not end", again
     if report.canary.missed or not report.canary.planted:
-        return "the planted positive was not caught, so the scanner sees nothing"
+        return "the planted positive was not caught, so the scanner sees nothing", again
     if report.database is None:
-        return ""
+        return "", ""
     day = report.database.date.date().isoformat()
     age = datetime.now(timezone.utc) - report.database.date
+    setting = "trivy_databases" if report.gate == "image" else "advisories"
+    mirror = f"name a reachable mirror in gates.{setting} of {env.folder}/environment.yaml, then {again}"
     if report.database.snapshot and not env.gates.allow_snapshot:
-        return f"only the shipped snapshot of {day} could be had, which {env.name} does not accept"
+        return f"only the shipped snapshot of {day} could be had, which {env.name} does not accept", mirror
     if age.days > env.gates.max_database_age_days:
-        return f"its database is of {day}, {age.days} days old; {env.name} allows {env.gates.max_database_age_days}"
+        allowed = env.gates.max_database_age_days
+        return f"its database is of {day}, {age.days} days old; {env.name} allows {allowed}", mirror
     if report.database.snapshot:
         verdict.warnings.append(f"{report.gate}: {ACCEPTED_SNAPSHOT.format(date=day)}")
-    return ""
+    return "", ""
 
 
 def _block(gate: str, finding: Finding, too_long: bool) -> Blocked:

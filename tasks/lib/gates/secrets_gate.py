@@ -17,12 +17,13 @@ from tasks.lib.gates import commit_range, running, waivers
 from tasks.lib.gates.commit_range import ScanRepository
 from tasks.lib.gates.models import Finding, Report
 from tasks.lib.gates.waivers import Published
-from tasks.lib.runner import run
+from tasks.lib.runner import MISSING, redact, run
 from tasks.lib.settings import Environment, Severity
 
 GATE = "secrets"
 SECONDS = 1800.0
 CLEAN, FOUND = 0, 183
+INLINE = "trufflehog" + ":ignore"  # in two parts, or this line would be one
 # Unverified results are those that the service itself refused. Where it cannot be asked, a result is `unknown`.
 FLAGS = ["--results=verified,unknown", "--fail", "--fail-on-scan-errors", "--json", "--no-update", "--no-color"]
 
@@ -44,9 +45,27 @@ def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Re
                 report.canary.caught = list(report.canary.planted)
             else:
                 report.findings.append(_finding(result, scan.origin[place["commit"]]))
+        report.findings += _inline(c, scan)
         _leave_out_published(report, waivers.of_commit(c, sha, repo).published)
 
     return running.examine(GATE, sha, "trufflehog", look)
+
+
+def _inline(c: Context, scan: ScanRepository) -> list[Finding]:
+    """Lines of the range with the comment that makes TruffleHog skip a line: waivers that nobody reviewed."""
+    words: list[str | Path] = ["git", "-C", scan.path, "log", "-p", "--unified=0", f"-G{INLINE}", "--format=commit %H"]
+    words += [scan.head, *([f"^{scan.base}"] if scan.base else [])]
+    found: list[Finding] = []
+    commit = file = ""
+    for text in run(c, words, step="look for inline waivers", timeout=SECONDS, quiet=True).stdout.splitlines():
+        if text.startswith("commit "):
+            commit = scan.origin.get(text.removeprefix("commit "), "")
+        elif text.startswith("+++ b/"):
+            file = text.removeprefix("+++ b/")
+        elif text.startswith("+") and INLINE in text:
+            title = "a comment hides a line from the secret scan; write a waiver in gitops/waivers.yaml instead"
+            found.append(Finding(id="inline-ignore", severity=Severity.HIGH, title=title, file=file, commit=commit))
+    return found
 
 
 def _leave_out_published(report: Report, published: Sequence[Published]) -> None:
@@ -69,7 +88,12 @@ def _trufflehog(c: Context, report: Report, program: Path, scan: ScanRepository,
     words += [f"--since-commit={scan.base}"] if scan.base else []
     words += ["--trust-local-git-config", *FLAGS]
     report.command = running.shown(["trufflehog", *words[1:]], scratch)
-    result = run(c, words, step="scan for secrets", timeout=SECONDS, ok=(CLEAN, FOUND), cwd=scratch)
+    # Any exit code is taken here: the runner would show the last lines of stdout, which hold the secrets themselves.
+    result = run(c, words, step="scan for secrets", timeout=SECONDS, ok=range(-64, 256), cwd=scratch)
+    if result.exited not in (CLEAN, FOUND):
+        why = "was not found" if result.exited == MISSING else f"ended with exit code {result.exited}"
+        last = redact((result.stderr.strip().splitlines() or [""])[-1])[:300]
+        raise Stop(f"secrets: trufflehog {why} {last}".strip(), Code.COULD_NOT_RUN, "./inv doctor")
     end = _end(result.stderr)
     report.covered.chunks, report.covered.bytes = int(end["chunks"]), int(end["bytes"])
     report.version = str(end.get("trufflehog_version", "unknown"))
