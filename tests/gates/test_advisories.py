@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tasks.lib import paths
-from tasks.lib.gates import advisories
+from tasks.lib.gates import advisories, sources
 from tasks.lib.settings import Environment, Gates, Severity
 
 
@@ -28,7 +28,7 @@ def server(tmp_path: Path) -> Iterator[str]:
     """A web server on this machine with the advisories as all.zip."""
     root = tmp_path / "www"
     root.mkdir()
-    shutil.copy(advisories.SNAPSHOT, root / "all.zip")
+    shutil.copy(sources.SNAPSHOT, root / "all.zip")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(root))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
@@ -36,25 +36,25 @@ def server(tmp_path: Path) -> Iterator[str]:
         running.shutdown()
 
 
-def using(env: Environment, *sources: str) -> Environment:
-    return env.model_copy(update={"gates": Gates(advisories=list(sources))})
+def using(env: Environment, *urls: str) -> Environment:
+    return env.model_copy(update={"gates": Gates(advisories=list(urls))})
 
 
 def test_a_reachable_source_is_no_snapshot_and_its_copy_is_kept(
     env: Environment, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = advisories.find(using(env, "http://127.0.0.1:9/all.zip", server))
+    found = sources.find(using(env, "http://127.0.0.1:9/all.zip", server))
     assert not found.snapshot and found.name == server
-    monkeypatch.setattr(advisories, "FRESH_HOURS", 0.0)
-    kept = advisories.find(using(env, "http://127.0.0.1:9/all.zip"))
+    monkeypatch.setattr(sources, "FRESH_HOURS", 0.0)
+    kept = sources.find(using(env, "http://127.0.0.1:9/all.zip"))
     assert not kept.snapshot and kept.path == found.path and "kept copy" in kept.name
     assert "not reachable" in kept.note
 
 
 def test_a_file_url_names_an_air_gapped_copy(env: Environment, tmp_path: Path) -> None:
     copy = tmp_path / "copy.zip"
-    shutil.copy(advisories.SNAPSHOT, copy)
-    found = advisories.find(using(env, copy.as_uri()))
+    shutil.copy(sources.SNAPSHOT, copy)
+    found = sources.find(using(env, copy.as_uri()))
     assert not found.snapshot and found.path == copy
 
 
@@ -68,12 +68,12 @@ def test_a_broken_source_is_refused_and_the_snapshot_says_why(
             archive.writestr("one.json", "{}")
     else:
         broken.write_bytes(content)
-    found = advisories.find(using(env, broken.as_uri()))
+    found = sources.find(using(env, broken.as_uri()))
     assert found.snapshot and "broken.zip" in found.note
 
 
 def test_the_snapshot_is_read_whole() -> None:
-    source = advisories.Source(advisories.SNAPSHOT, "snapshot", "sha256:0", snapshot=True)
+    source = sources.Source(sources.SNAPSHOT, "snapshot", "sha256:0", snapshot=True)
     found, newest = advisories.read(source)
     assert len(found) > 2600 and newest == datetime(2024, 10, 10, 17, 22, tzinfo=timezone.utc)
     assert all(advisory.spans or advisory.versions for advisory in found)

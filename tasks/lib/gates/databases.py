@@ -16,9 +16,10 @@ from packaging.version import Version
 
 from tasks.lib import locks, paths
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates import advisories, store
-from tasks.lib.gates.advisories import Advisory, Source
+from tasks.lib.gates import advisories, sources, store
+from tasks.lib.gates.advisories import Advisory
 from tasks.lib.gates.models import Database
+from tasks.lib.gates.sources import Source
 from tasks.lib.settings import Environment, Severity
 
 BUILD = 1  # raise when the built files change, so that caches are made anew
@@ -53,7 +54,7 @@ def snapshot_for_trivy(env: Environment, write: Callable[[Path, list[Advisory]],
 
 
 def _built(env: Environment, name: str, write: Callable[[Path, list[Advisory], datetime], None]) -> Built:
-    source = advisories.find(env)
+    source = sources.find(env)
     home = paths.cache() / "databases" / name
     folder = home / f"{source.digest.removeprefix('sha256:')[:16]}-{BUILD}"
     with locks.exclusive(home / "lock", f"the {name} database"):

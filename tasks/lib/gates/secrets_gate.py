@@ -13,9 +13,9 @@ from invoke.context import Context
 
 from tasks.lib import paths, tools
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates import commit_range, running, waivers
-from tasks.lib.gates.commit_range import ScanRepository
+from tasks.lib.gates import commit_range, running, scan_repository, waivers
 from tasks.lib.gates.models import Finding, Report
+from tasks.lib.gates.scan_repository import ScanRepository
 from tasks.lib.gates.waivers import Published
 from tasks.lib.runner import MISSING, redact, run
 from tasks.lib.settings import Environment, Severity
@@ -34,7 +34,7 @@ def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Re
     def look(report: Report, scratch: Path) -> None:
         span = commit_range.choose(c, sha, repo)
         report.covered.base, report.covered.base_from = span.base, span.base_from
-        scan = commit_range.prepare(c, span, canary(), scratch / "range", repo)
+        scan = scan_repository.prepare(c, span, canary(), scratch / "range", repo)
         report.covered.commits = scan.commits
         program = tools.path(c, "trufflehog")
         results = _trufflehog(c, report, program, scan, scratch)
