@@ -64,6 +64,7 @@ def test_planted_misconfigurations_are_found(c: Context, env: Environment, own: 
     assert {"service/Dockerfile", "k8s/helm", "infra/terraform/main.tf"} <= {file for _, file in found}
 
 
+@pytest.mark.slow
 def test_what_the_api_server_would_refuse_is_found(c: Context, env: Environment, own: Repo) -> None:
     path = "k8s/helm/templates/service.yaml"
     text = (own.path / path).read_text(encoding="utf-8")
@@ -72,17 +73,20 @@ def test_what_the_api_server_would_refuse_is_found(c: Context, env: Environment,
     assert any("sessionAfinity" in finding.title for finding in report.findings)
 
 
+@pytest.mark.slow
 def test_chart_that_does_not_render_is_a_finding(c: Context, env: Environment, own: Repo) -> None:
     report = scan(c, env, own, {"k8s/helm/templates/broken.yaml": "a: {{ .Values.nothing.here }}\n"})
     assert {"helm-lint", "helm-template"} <= {finding.id for finding in report.findings}
 
 
+@pytest.mark.slow
 def test_comment_that_switches_a_check_off_is_found(c: Context, env: Environment, own: Repo) -> None:
     comment = f"#{'trivy'}:ignore:AWS-0107\n"
     report = scan(c, env, own, {"infra/terraform/main.tf": comment + OPEN_PORT})
     assert ("inline-ignore", "infra/terraform/main.tf") in serious(report)
 
 
+@pytest.mark.slow
 def test_ignore_files_and_settings_of_the_commit_do_not_count(
     c: Context, env: Environment, own: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +100,7 @@ def test_commit_without_chart_or_dockerfile_could_not_run(c: Context, env: Envir
     assert report.outcome is Outcome.COULD_NOT_RUN and "has no service/Dockerfile" in report.reason
 
 
+@pytest.mark.slow
 def test_terraform_that_cannot_be_read_could_not_run(c: Context, env: Environment, own: Repo) -> None:
     report = scan(c, env, own, {"infra/terraform/main.tf": 'resource "aws_s3_bucket" {{{ \n'})
     assert report.outcome is Outcome.COULD_NOT_RUN, serious(report)
@@ -112,6 +117,7 @@ def test_scanner_that_did_not_look_could_not_run(
     assert report.outcome is Outcome.COULD_NOT_RUN and reason in report.reason
 
 
+@pytest.mark.slow
 def test_scanner_with_its_checks_switched_off_could_not_run(
     c: Context, env: Environment, own: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,7 @@ def test_the_commit_is_read_and_not_the_working_tree(c: Context, repo: Repo) -> 
     assert {pin.name for pin in deps_gate.read_pins(c, sha, repo.path)} == {"six"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("damage", ["zero bytes", "no entries", "other schema"])
 def test_damaged_database_could_not_run(

@@ -61,6 +61,7 @@ def test_missing_and_broken_archives_could_not_run(c: Context, env: Environment,
     assert image_gate.check(c, env, SHA, broken).outcome is Outcome.COULD_NOT_RUN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["zero bytes", "other entries only", "gone"])
 def test_damaged_database_could_not_run(
     c: Context, env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
@@ -84,6 +85,7 @@ def _entries() -> list[dict[str, object]]:
     return [{"path": ["data-source"], "key": "debian 12", "value": about}, fixed, libssl]
 
 
+@pytest.mark.slow
 def test_operating_system_packages_count_where_the_database_covers_them(
     c: Context, env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

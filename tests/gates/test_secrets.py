@@ -77,6 +77,7 @@ def test_secret_in_a_commit_message_is_found(c: Context, env: Environment, repo:
     assert [finding.file for finding in scan(c, env, repo).findings] == ["commit message"]
 
 
+@pytest.mark.slow
 def test_secret_in_a_merged_branch_that_is_older_than_the_base_is_found(
     c: Context, env: Environment, repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +94,7 @@ def test_secret_in_a_merged_branch_that_is_older_than_the_base_is_found(
     assert report.covered.base == base and report.covered.commits == 2 and start
 
 
+@pytest.mark.slow
 def test_secret_that_only_the_merge_commit_adds_is_found(c: Context, env: Environment, repo: Repo) -> None:
     repo.commit({"a": "1\n"})
     repo.git("checkout", "--quiet", "-b", "side")
