@@ -1,4 +1,4 @@
-"""The service's image: built from a commit alone."""
+"""Images: the service's, and the one that pipeline jobs run in; both are built from a commit alone."""
 
 from __future__ import annotations
 
@@ -16,3 +16,32 @@ def build(c: Context, env: str = "local", release: str = "", dirty: bool = False
     environment = settings.load(env)
     sha = build.commit_of(c, environment, release, dirty)
     image.build(c, target.engine(c, environment), sha)
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "env": words.ENV,
+        "release": words.RELEASE,
+        "dirty": words.DIRTY,
+        "push": "push it beside the service's image and print the pipeline variable that names it (default: only build)",
+    },
+)
+def toolbox(c: Context, env: str = "local", release: str = "", dirty: bool = False, push: bool = False) -> None:
+    """Build the image that pipeline jobs run in.
+
+    It holds the programs that .gitlab-ci.yml names, so that no job installs or compiles anything.
+    """
+    from tasks.lib import build, settings, target, terminal, toolbox_image
+
+    environment = settings.load(env)
+    sha = build.commit_of(c, environment, release, dirty)
+    engine = target.engine(c, environment)
+    built = toolbox_image.build(c, engine, sha)
+    if not push:
+        terminal.good(f"built {built}")
+        terminal.say(f"  next: ./inv image.toolbox --env {env} --push")
+        return
+    pushed = toolbox_image.push(engine, sha, target.of(c, environment).repository)
+    terminal.good("pushed; set this variable in the pipeline:")
+    terminal.say(f"SLIPWAY_TOOLBOX={pushed}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timezone
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -80,10 +81,34 @@ def _first(candidates: tuple[str, ...]) -> Path | None:
     return next((path for path in (Path(name).expanduser() for name in candidates) if path.is_file()), None)
 
 
-def _secrets() -> list[str]:
+def _package_index() -> dict[str, Path]:
     """How this machine reaches its package index, for the build only: no layer and no history keeps it."""
     named = {"pip_conf": _first(PIP_FILES), "ca_bundle": _first(CA_FILES)}
-    return [f"--secret=id={name},src={path}" for name, path in named.items() if path]
+    return {name: path for name, path in named.items() if path}
+
+
+def buildx(
+    c: Context,
+    engine: Engine,
+    tree: Path,
+    name: str,
+    arguments: Mapping[str, str],
+    epoch: int,
+    secrets: Mapping[str, Path] = MappingProxyType({}),
+) -> None:
+    """Builds the folder's Dockerfile into the engine under a name; build arguments without a value are left out.
+
+    epoch: seconds since 1970, the time of the image's files. secrets: files that only the build sees, by id.
+    Raises Stop (4).
+    """
+    argv: list[str | Path] = [tools.path(c, "docker-buildx"), "build", "--progress=plain", "--network=host"]
+    argv += ["--provenance=false", "--load", f"--tag={name}"]
+    argv += [f"--secret=id={id_},src={path}" for id_, path in {**_package_index(), **secrets}.items()]
+    argv += [f"--build-arg={key}={value}" for key, value in arguments.items() if value]
+    # A machine's settings for another engine must not apply to this one.
+    host = {"DOCKER_HOST": engine.docker_host, "DOCKER_TLS_VERIFY": ""} if engine.docker_host else {}
+    env = {**host, "DOCKER_CONFIG": str(registry.docker_config()), "SOURCE_DATE_EPOCH": str(epoch)}
+    run(c, [*argv, tree], step="build the image", timeout=BUILD_SECONDS, env=env, fix="./inv doctor")
 
 
 def build(c: Context, engine: Engine, sha: str) -> Built:
@@ -97,13 +122,7 @@ def build(c: Context, engine: Engine, sha: str) -> Built:
         tree = Path(folder) / "context"
         with tarfile.open(git.archive(c, sha, Path(folder) / "context.tar", CONTEXT)) as tar:
             tar.extractall(tree)  # noqa: S202 - written by git archive a line above
-        argv: list[str | Path] = [tools.path(c, "docker-buildx"), "build", "--progress=plain", "--network=host"]
-        argv += ["--provenance=false", "--load", f"--tag={reference(sha)}", *_secrets()]
-        argv += [f"--build-arg={name}={value}" for name, value in arguments.items() if value]
-        # A machine's settings for another engine must not apply to this one.
-        host = {"DOCKER_HOST": engine.docker_host, "DOCKER_TLS_VERIFY": ""} if engine.docker_host else {}
-        environment = {**host, "DOCKER_CONFIG": str(registry.docker_config()), "SOURCE_DATE_EPOCH": str(commit.epoch)}
-        run(c, [*argv, tree], step="build the image", timeout=BUILD_SECONDS, env=environment, fix="./inv doctor")
+        buildx(c, engine, tree, reference(sha), arguments, commit.epoch)
         lock = hashlib.sha256((tree / "requirements.txt").read_bytes()).hexdigest()
     with client(engine) as docker, terminal.step("Save image archive"):
         image = docker.images.get(reference(sha))
@@ -148,12 +167,17 @@ def ensure_loaded(engine: Engine, sha: str, image_id: str) -> None:
 
 def push(engine: Engine, sha: str, repository: str) -> str:
     """Pushes `<sha>` and `latest`; returns the digest that the engine was told. Raises Stop (4) when that fails."""
+    return push_as(engine, reference(sha), repository, (sha, "latest"))
+
+
+def push_as(engine: Engine, name: str, repository: str, tags: Sequence[str]) -> str:
+    """Pushes an image of the engine under tags; returns the digest that the engine was told. Raises Stop (4)."""
     from docker.errors import APIError
 
     with client(engine) as docker:
-        image = docker.images.get(reference(sha))
+        image = docker.images.get(name)
         digest = ""
-        for tag in (sha, "latest"):
+        for tag in tags:
             with terminal.step(f"Push {repository}:{tag[:12]}"):
                 image.tag(repository, tag=tag)
                 try:
