@@ -39,7 +39,7 @@ def install(
     """
     from tasks.lib import tools
 
-    base = [tools.path(c, "kubectl"), "--kubeconfig", kubeconfig, "--context", context]
+    base: list[str | Path] = [tools.path(c, "kubectl"), "--kubeconfig", kubeconfig, "--context", context]
     source = tools.source_dir(c, MODULE) / "manifests" / "core-install.yaml"
     apply = [*base, "apply", "--server-side", "--force-conflicts"]
     namespace = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -20,9 +21,12 @@ def install(c: Context, home: Home, kubectl: Path, images: Mapping[str, str]) ->
     """Applies both; again if they are there. images: names by program."""
     from tasks.lib import tools
 
-    base = [kubectl, "--kubeconfig", home.kubeconfig, "--context", CONTEXT]
+    base: list[str | Path] = [kubectl, "--kubeconfig", home.kubeconfig, "--context", CONTEXT]
     apply = [*base, "apply", "--server-side", "--force-conflicts"]
-    text = (HERE / "cluster.yaml").read_text().replace("IMAGE", images["coredns"]).replace("ADDRESS", DNS_ADDRESS)
+    text = (HERE / "cluster.yaml").read_text()
+    values = {"IMAGE": images["coredns"], "ADDRESS": DNS_ADDRESS, "DIGEST": hashlib.sha256(text.encode()).hexdigest()}
+    for name, value in values.items():
+        text = text.replace(name, value)
     run(c, [*apply, "-f", "-"], step="install CoreDNS", timeout=60, quiet=True, stdin=text)
     overlay = home.etc / "metrics-server"
     overlay.mkdir(exist_ok=True)
@@ -50,8 +54,17 @@ def _overlay(upstream: Path, overlay: Path, image: str) -> dict[str, object]:
 
 def wait(c: Context, home: Home, kubectl: Path) -> None:
     """Waits until both serve. Raises Stop (4)."""
-    base = [kubectl, "--kubeconfig", home.kubeconfig, "--context", CONTEXT, "--namespace", "kube-system"]
-    argv = [*base, "wait", "--for=condition=Available", "deployment", "--all", "--timeout=120s"]
+    base: list[str | Path] = [kubectl, "--kubeconfig", home.kubeconfig, "--context", CONTEXT]
+    argv = [
+        *base,
+        "--namespace",
+        "kube-system",
+        "wait",
+        "--for=condition=Available",
+        "deployment",
+        "--all",
+        "--timeout=120s",
+    ]
     run(c, argv, step="wait for CoreDNS and metrics-server", timeout=150, quiet=True)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from invoke.context import Context
 
 from tasks.lib import argocd_install, locks, terminal
+from tasks.lib.errors import Stop
 from tasks.lib.lab import (
     addons,
     cgroups,
@@ -76,12 +78,19 @@ def _missing(home: Home) -> list[str]:
     return [name for name in preflight.PORTS if processes.find(home, name) is None]
 
 
-def _bring_up(c: Context, home: Home, found: Mapping[str, Path], archives: Mapping[str, images.Archive], note) -> None:  # type: ignore[no-untyped-def]
+def _bring_up(
+    c: Context,
+    home: Home,
+    found: Mapping[str, Path],
+    archives: Mapping[str, images.Archive],
+    note: Callable[[str], None],
+) -> None:
     for folder in home.folders():
         folder.mkdir(parents=True, exist_ok=True)
     home.root.chmod(0o711)
     state.remember(home, ready=False)
-    if processes.find(home, processes.NAMESPACE) is None:
+    holder = processes.find(home, processes.NAMESPACE)
+    if holder is None or holder.digest != mounts.part(home).digest:
         cgroups.kill(home.cgroup)  # what is left of an earlier lab lives in a mount namespace that nobody can enter
     groups = cgroups.create(home.cgroup)
     mounts.prepare(home)
@@ -109,14 +118,15 @@ def all_parts(c: Context, home: Home, found: Mapping[str, Path]) -> list[Part]:
     ]
 
 
-def _starter(home: Home, part: Part, groups: list[Path]):  # type: ignore[no-untyped-def]
+def _starter(home: Home, part: Part, groups: list[Path]) -> Callable[[], None]:
     def work() -> None:
         running = processes.find(home, part.name)
-        if running is not None and running.digest != part.digest:
-            processes.stop(home, part.name)
-            running = None
-        if running is None:
-            processes.start(home, part, groups)
+        if running is not None and running.digest == part.digest:
+            with contextlib.suppress(Stop):
+                processes.wait(home, part)
+                return
+        processes.stop(home, part.name)  # another version, or one that lives and does not answer
+        processes.start(home, part, groups)
         processes.wait(home, part)
 
     return work

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.lib.lab import probes
-from tasks.lib.lab.layout import LOOPBACK, REGISTRY, REGISTRY_PORT, SYSTEM_PREFIX, Home
+from tasks.lib.lab.files import put
+from tasks.lib.lab.layout import LOOPBACK, POD_GATEWAY, POD_SUBNET, REGISTRY, REGISTRY_PORT, SYSTEM_PREFIX, Home
 from tasks.lib.lab.processes import NAMESPACE, Part
 
 PAUSE_IMAGE = f"{SYSTEM_PREFIX}/pause:1"
@@ -16,12 +17,10 @@ PLUGINS = "/usr/lib/cni"  # where Debian's containernetworking-plugins puts them
 
 def configure(home: Home) -> None:
     """Writes the configuration of containerd, of the pods' network and of the registry."""
-    (home.etc / "containerd.toml").write_text(_containerd(home))
-    (home.etc / "docker.json").write_text(json.dumps(_docker(home), indent=1))
-    (home.etc / "registry.json").write_text(json.dumps(_registry(home), indent=1))  # JSON is YAML
-    network = home.etc / "cni"
-    network.mkdir(exist_ok=True)
-    (network / "10-slipway.conflist").write_text(json.dumps(_network(home), indent=1))
+    put(home.etc / "containerd.toml", _containerd(home))
+    put(home.etc / "docker.json", json.dumps(_docker(home), indent=1))
+    put(home.etc / "registry.json", json.dumps(_registry(home), indent=1))  # JSON is YAML
+    put(home.etc / "cni" / "10-slipway.conflist", json.dumps(_network(home), indent=1))
 
 
 def _containerd(home: Home) -> str:
@@ -91,8 +90,6 @@ def _registry(home: Home) -> dict[str, object]:
 
 def _network(home: Home) -> dict[str, object]:
     """A device pair per pod and a route, no bridge: nothing of it outlives the pods. No way out, so no masquerading."""
-    from tasks.lib.lab.layout import POD_GATEWAY, POD_SUBNET
-
     pool = {"type": "host-local", "dataDir": f"{home.data}/cni", "routes": [{"dst": "0.0.0.0/0"}]}
     ranges = [[{"subnet": POD_SUBNET, "gateway": POD_GATEWAY}]]
     plugin = {"type": "ptp", "ipMasq": False, "ipam": {**pool, "ranges": ranges}}
@@ -102,11 +99,31 @@ def _network(home: Home) -> dict[str, object]:
 def parts(home: Home, programs: Mapping[str, Path]) -> list[Part]:
     """The three daemons."""
     lean = {"GOGC": "50"}
-    containerd = (str(programs["containerd"]), "--config", f"{home.etc}/containerd.toml")
-    docker = (str(programs["dockerd"]), "--config-file", f"{home.etc}/docker.json")
-    registry = (str(programs["docker-registry"]), "serve", f"{home.etc}/registry.json")
+    toml, docker, registry = (home.etc / name for name in ("containerd.toml", "docker.json", "registry.json"))
     return [
-        Part("containerd", containerd, probes.unix(home.containerd_socket), (NAMESPACE,), mounts=True, env=lean),
-        Part("docker", docker, probes.unix(home.docker_socket), ("containerd",), mounts=True, env=lean),
-        Part("registry", registry, probes.http(f"http://{LOOPBACK}:{REGISTRY_PORT}/v2/"), env=lean),
+        Part(
+            "containerd",
+            (str(programs["containerd"]), "--config", str(toml)),
+            probes.unix(home.containerd_socket),
+            (NAMESPACE,),
+            files=(toml,),
+            mounts=True,
+            env=lean,
+        ),
+        Part(
+            "docker",
+            (str(programs["dockerd"]), "--config-file", str(docker)),
+            probes.unix(home.docker_socket),
+            ("containerd",),
+            files=(docker,),
+            mounts=True,
+            env=lean,
+        ),
+        Part(
+            "registry",
+            (str(programs["docker-registry"]), "serve", str(registry)),
+            probes.http(f"http://{LOOPBACK}:{REGISTRY_PORT}/v2/"),
+            files=(registry,),
+            env=lean,
+        ),
     ]

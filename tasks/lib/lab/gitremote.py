@@ -7,6 +7,7 @@ from pathlib import Path
 from invoke.context import Context
 
 from tasks.lib.lab import probes
+from tasks.lib.lab.files import put
 from tasks.lib.lab.layout import ADDRESS, GIT_PORT, Home
 from tasks.lib.lab.processes import Part
 from tasks.lib.runner import run
@@ -29,10 +30,8 @@ def configure(c: Context, home: Home) -> None:
         argv = ["git", "init", "--quiet", "--bare", "--initial-branch=main", repository]
         run(c, argv, step=STEP, timeout=30, quiet=True)
     lines = [f"[{key.rpartition('.')[0]}]\n\t{key.rpartition('.')[2]} = {value}\n" for key, value in SETTINGS.items()]
-    (home.etc / "git.config").write_text("".join(lines))
-    hook = home.etc / "git-access"
-    hook.write_text(HOOK)
-    hook.chmod(0o755)
+    put(home.etc / "git.config", "".join(lines))
+    put(home.etc / "git-access", HOOK, 0o755)
 
 
 def part(c: Context, home: Home) -> Part:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from invoke.context import Context
 
 from tasks.lib.errors import Stop
@@ -34,7 +36,7 @@ def missing_workloads(c: Context, home: Home) -> list[str]:
     """Names of what should run in the cluster and has no ready pod; all of them when the cluster does not answer."""
     from tasks.lib import tools
 
-    argv = [tools.path(c, "kubectl"), "--kubeconfig", home.kubeconfig, "--context", layout.CONTEXT]
+    argv: list[str | Path] = [tools.path(c, "kubectl"), "--kubeconfig", home.kubeconfig, "--context", layout.CONTEXT]
     query = [*argv, "--request-timeout=5s", "get", "deployments,statefulsets", "--all-namespaces", "--output", READY]
     try:
         listing = run(c, query, step="ask the lab's cluster", timeout=10, quiet=True).stdout

@@ -207,7 +207,7 @@ def load_docker(home: Home, archives: Sequence[Archive]) -> None:
 
 def load_cluster(c: Context, home: Home, ctr: Path, archives: Sequence[Archive]) -> None:
     """Loads those images into the cluster's containerd that it does not have yet."""
-    base = [ctr, "--address", home.containerd_socket, "--namespace", "k8s.io", "images"]
+    base: list[str | Path] = [ctr, "--address", home.containerd_socket, "--namespace", "k8s.io", "images"]
     step = "load the cluster's images"
     there = set(run(c, [*base, "list", "--quiet"], step=step, timeout=60, quiet=True).stdout.split())
     for one in archives:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from tasks.lib.lab import state
@@ -32,18 +33,22 @@ def prepare(home: Home) -> None:
 def part(home: Home) -> Part:
     """The process that keeps the namespace; `sleep` stays in it for good."""
     lines = [f"mount --bind {shlex.quote(str(home.private / Path(path).name))} {path}" for path in PRIVATE]
-    ready = home.run / "namespace.ready"
     # Mounts of the host still arrive (slave); inside, containers share with each other as on any node (shared).
-    script = ["set -e", "mount --make-rshared /", *lines, f"touch {shlex.quote(str(ready))}", "exec sleep infinity"]
-    ready_after = _ready(home, ready)
+    script = ["set -e", "mount --make-rshared /", *lines, "exec sleep infinity"]
     argv = ("unshare", "--mount", "--propagation", "slave", "--", "/bin/sh", "-c", "\n".join(script))
-    return Part(NAMESPACE, argv, ready_after, deadline=10.0)
+    return Part(NAMESPACE, argv, _ready(home), deadline=10.0)
 
 
-def _ready(home: Home, file: Path):  # type: ignore[no-untyped-def]
+def _ready(home: Home) -> Callable[[], bool]:
+    """The shell turns into `sleep` when all mounts are made."""
+
     def ask() -> bool:
         running = find(home, NAMESPACE)
-        return bool(running and file.exists() and file.stat().st_mtime >= running.since - 1)
+        if running is None:
+            return False
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{running.pid}/comm").read_text().strip() == "sleep"
+        return False
 
     return ask
 

@@ -41,8 +41,7 @@ def prepare(c: Context, home: Home) -> None:
     (SYSCTL / "net/ipv4/ip_forward").write_text("1")
     run(c, ["ip", "address", "replace", f"{ADDRESS}/32", "dev", "lo"], step=STEP, timeout=10, quiet=True)
     saved = run(c, ["iptables-save"], step=STEP, timeout=20, quiet=True).stdout
-    if f":{INPUT} " not in saved:
-        run(c, ["iptables-restore", "--noflush"], step=STEP, timeout=20, quiet=True, stdin=_rules())
+    run(c, ["iptables-restore", "--noflush"], step=STEP, timeout=20, quiet=True, stdin=rules(saved))
 
 
 def _settings() -> dict[str, str]:
@@ -53,22 +52,25 @@ def _settings() -> dict[str, str]:
     return found
 
 
-def _rules() -> str:
-    """Pods reach pods and this machine, nothing else; nothing else reaches them or the lab's address.
+def rules(saved: str) -> str:
+    """Pods reach pods and the lab's address, nothing else; nothing else reaches them or the lab's address.
+
+    saved: the rules that are there. Input for `iptables-restore --noflush`, which empties the chains named here first.
 
     Linux answers for any of its addresses on any device, so without the first rule a neighbour in the same network
     could route to the lab's address.
     """
+    jumps = (f"INPUT -j {INPUT}", f"FORWARD -j {FORWARD}")
     lines = [
         "*filter",
         f":{INPUT} - [0:0]",
         f":{FORWARD} - [0:0]",
         f"-A {INPUT} -d {ADDRESS}/32 ! -i lo ! -s {POD_SUBNET} -j DROP",
+        f"-A {INPUT} -s {POD_SUBNET} ! -d {ADDRESS}/32 -m conntrack --ctstate NEW -j REJECT",
         f"-A {FORWARD} -s {POD_SUBNET} -d {POD_SUBNET} -j ACCEPT",
         f"-A {FORWARD} -s {POD_SUBNET} -j REJECT",
         f"-A {FORWARD} -d {POD_SUBNET} -j DROP",
-        f"-I INPUT 1 -j {INPUT}",
-        f"-I FORWARD 1 -j {FORWARD}",
+        *(f"-I {jump.split(maxsplit=1)[0]} 1 -j {jump.split()[2]}" for jump in jumps if f"-A {jump}" not in saved),
         "COMMIT",
     ]
     return "\n".join([*lines, ""])

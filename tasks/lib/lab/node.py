@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.lib.lab import probes
+from tasks.lib.lab.files import put
 from tasks.lib.lab.layout import ADDRESS, DNS_ADDRESS, LOOPBACK, NODE, POD_SUBNET, Home
 from tasks.lib.lab.processes import Part
 
 
 def configure(home: Home) -> None:
     """Writes both configurations (JSON is YAML) and the name servers that pods of the host's DNS policy get."""
-    (home.etc / "kubelet.yaml").write_text(json.dumps(_kubelet(home), indent=1))
-    (home.etc / "kube-proxy.yaml").write_text(json.dumps(_proxy(home), indent=1))
-    (home.etc / "resolv.conf").write_text(f"nameserver {DNS_ADDRESS}\n")
+    put(home.etc / "kubelet.yaml", json.dumps(_kubelet(home), indent=1))
+    put(home.etc / "kube-proxy.yaml", json.dumps(_proxy(home), indent=1))
+    put(home.etc / "resolv.conf", f"nameserver {DNS_ADDRESS}\n")
 
 
 def _kubelet(home: Home) -> dict[str, object]:
@@ -70,20 +71,31 @@ def _proxy(home: Home) -> dict[str, object]:
 def parts(home: Home, programs: Mapping[str, Path]) -> list[Part]:
     """The two daemons of the node."""
     lean = {"GOGC": "50"}
-    kubelet = (
-        str(programs["kubelet"]),
-        f"--config={home.etc}/kubelet.yaml",
+    kubelet, proxy = home.etc / "kubelet.yaml", home.etc / "kube-proxy.yaml"
+    flags = (
+        f"--config={kubelet}",
         f"--kubeconfig={home.etc}/kubelet.conf",
         f"--root-dir={home.data}/kubelet",
         f"--cert-dir={home.pki}/kubelet",
         f"--node-ip={ADDRESS}",
         f"--hostname-override={NODE}",
-        "--v=1",
     )
-    proxy = (str(programs["kube-proxy"]), f"--config={home.etc}/kube-proxy.yaml")
-    healthy = probes.http(f"http://{LOOPBACK}:10248/healthz")
-    proxied = probes.http(f"http://{LOOPBACK}:10256/healthz")
     return [
-        Part("kubelet", kubelet, healthy, ("apiserver", "containerd"), mounts=True, env=lean),
-        Part("kube-proxy", proxy, proxied, ("apiserver",), env=lean),
+        Part(
+            "kubelet",
+            (str(programs["kubelet"]), *flags),
+            probes.http(f"http://{LOOPBACK}:10248/healthz"),
+            ("apiserver", "containerd"),
+            files=(kubelet,),
+            mounts=True,
+            env=lean,
+        ),
+        Part(
+            "kube-proxy",
+            (str(programs["kube-proxy"]), f"--config={proxy}"),
+            probes.http(f"http://{LOOPBACK}:10256/healthz"),
+            ("apiserver",),
+            files=(proxy,),
+            env=lean,
+        ),
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from invoke.context import Context
 
+from tasks.lib.lab.files import put
 from tasks.lib.lab.layout import ADDRESS, API_PORT, CONTEXT, LOOPBACK, NODE, SERVICE_SUBNET, Home
 from tasks.lib.runner import run
 
@@ -21,17 +22,17 @@ def configure(c: Context, home: Home, programs: Mapping[str, Path], version: str
     if home.kubeconfig.exists():
         return
     file = home.etc / "kubeadm.yaml"
-    file.write_text("\n---\n".join(json.dumps(part, indent=1) for part in _config(home, version)) + "\n")
+    put(file, "\n---\n".join(json.dumps(part, indent=1) for part in _config(home, version)) + "\n")
     for phase in (["certs", "all"], ["kubeconfig", "all", "--kubeconfig-dir", str(home.etc)]):
-        argv = [programs["kubeadm"], "init", "phase", *phase, "--config", file]
+        argv: list[str | Path] = [programs["kubeadm"], "init", "phase", *phase, "--config", file]
         run(c, argv, step=STEP, timeout=60, quiet=True)
     argv = [programs["kubeadm"], "kubeconfig", "user", "--client-name=system:kube-proxy", "--config", file]
     made = run(c, argv, step=STEP, timeout=60, quiet=True).stdout
-    (home.etc / "kube-proxy.conf").write_text(made)
+    put(home.etc / "kube-proxy.conf", made, 0o600)
     _user(c, home, programs["kubectl"])
 
 
-def _config(home: Home, version: str) -> list[dict[str, object]]:
+def _config(home: Home, version: str) -> list[Mapping[str, object]]:
     """kubeadm's own two documents; elliptic keys, because RSA keys take seconds to make."""
     cluster = {
         "apiVersion": API,

@@ -26,6 +26,7 @@ class Part:
     """One daemon. needs: parts that must be ready before. mounts: runs inside the lab's mount namespace.
 
     ready: says whether it serves. deadline: seconds until it must. env: added to an otherwise small environment.
+    files: its configuration; the part is started again when their content changes.
     """
 
     name: str
@@ -35,11 +36,13 @@ class Part:
     mounts: bool = False
     deadline: float = 60.0
     env: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
 
     @property
     def digest(self) -> str:
         """Changes when the part would be started differently, so that an upgrade restarts it."""
-        return hashlib.sha256(json.dumps([self.argv, sorted(self.env.items())]).encode()).hexdigest()[:16]
+        contents = [file.read_text() for file in self.files]
+        return hashlib.sha256(json.dumps([self.argv, sorted(self.env.items()), contents]).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
