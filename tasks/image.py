@@ -24,7 +24,7 @@ def build(c: Context, env: str = "local", release: str = "", dirty: bool = False
         "env": words.ENV,
         "release": words.RELEASE,
         "dirty": words.DIRTY,
-        "push": "push it beside the service's image and print the pipeline variable that names it (default: only build)",
+        "push": "push it beside the service's image and print the variable that names it (default: only build)",
     },
 )
 def toolbox(c: Context, env: str = "local", release: str = "", dirty: bool = False, push: bool = False) -> None:

@@ -61,7 +61,7 @@ def build(c: Context, engine: Engine, sha: str) -> str:
 
 
 def _copy_programs(c: Context, names: list[str], dest: Path) -> None:
-    """What Go built here is the same there. Wheels, scripts and packages belong to a system: they are installed anew."""
+    """What Go built here runs there too. Wheels, scripts and packages belong to a system: they are installed anew."""
     rows = [row for row in map(pins.pin, names) if isinstance(row, pins.GoPin)]
     tools.paths(c, [row.name for row in rows])
     dest.mkdir()
