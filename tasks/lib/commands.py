@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import shlex
 from collections.abc import Collection as Names
@@ -21,7 +22,8 @@ def _parser() -> Parser:
     from tasks import ns
 
     program = Program(version="0")
-    return Parser(contexts=ns.to_contexts(), initial=ParserContext(args=program.core_args() + program.task_args()))
+    # A copy, because Invoke takes the help texts out of the tasks while it makes contexts of them.
+    return Parser(contexts=copy.deepcopy(ns).to_contexts(), initial=ParserContext(args=program.core_args() + program.task_args()))
 
 
 def wrong(line: str, environments: Names[str]) -> str:
