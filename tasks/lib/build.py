@@ -73,7 +73,13 @@ def build(c: Context, env: Environment, sha: str) -> Record:
     path.unlink(missing_ok=True)
     engine = target.engine(c, env)
     built = image.build(c, engine, sha)
-    gates.image(c, env, sha, image.archive(sha))
+    seen = gates.image(c, env, sha, image.archive(sha)).subject
+    if seen and seen != built.image_id:
+        raise Stop(
+            f"the gate scanned image {seen[7:19]}, but {built.image_id[7:19]} was built",
+            Code.COULD_NOT_RUN,
+            "./inv build",
+        )
     sbom = folder / "sbom.cdx.json"
     gates.sbom(c, image.archive(sha), sbom)
     verdict = gates.verdict(c, env, sha, REQUIRED_GATES)

@@ -23,6 +23,13 @@ URL_LOGIN = re.compile(r"(?<=://)[^/@\s]+:[^/@\s]+(?=@)")
 TAIL_LINES = 12
 
 
+class AtOnce(io.StringIO):
+    """Text for a program's stdin, handed over whole: Invoke asks for one character at a time and sleeps after each."""
+
+    def read(self, size: int | None = -1, /) -> str:
+        return super().read()
+
+
 def redact(text: str, secrets: Sequence[str] = ()) -> str:
     """The text without the given secrets, without the values of secret-looking variables and without URL logins."""
     from_environment = (v for k, v in os.environ.items() if SECRET_NAME.search(k) and len(v) >= 6)
@@ -68,7 +75,7 @@ def run(
     if not quiet:
         terminal.command(redact(line, secrets))
     options: dict[str, object] = {"hide": not show, "warn": True, "timeout": timeout}
-    options["in_stream"] = io.StringIO(stdin) if stdin is not None else False
+    options["in_stream"] = AtOnce(stdin) if stdin is not None else False
     if env:
         options["env"] = dict(env)
     if quiet:
