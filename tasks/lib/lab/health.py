@@ -20,14 +20,16 @@ WORKLOADS = (
     "argocd-applicationset-controller",
     "argocd-application-controller",
 )
+PAGES = (f"http://{layout.REGISTRY}/v2/", *(f"http://{layout.LOOPBACK}:{port}/healthz" for port in (10248, 10256)))
 READY = "jsonpath={range .items[*]}{.metadata.name}={.status.readyReplicas}{'\\n'}{end}"
 
 
 def answers(c: Context, home: Home) -> bool:
-    """Every port and socket accepts a connection, and what runs in the cluster is there."""
+    """Every port and socket accepts a connection, servers of pages answer, and what runs in the cluster is there."""
     ports = (probes.tcp(address, port) for places in PORTS.values() for address, port in places)
     sockets = (probes.unix(socket) for socket in (home.containerd_socket, home.docker_socket))
-    if not all(ask() for ask in (*ports, *sockets)):
+    pages = (probes.http(url) for url in PAGES)
+    if not all(ask() for ask in (*ports, *sockets, *pages)):
         return False
     return not missing_workloads(c, home)
 

@@ -51,10 +51,10 @@ def describe(home: Home) -> Lab:
 
 
 def find() -> Lab | None:
-    """The lab if it came up fully and all its daemons live; reads a file and a few /proc entries, asks nobody."""
+    """The lab if it came up fully, all its daemons live and this user may use it; reads files and asks nobody."""
     home = layout.home()
     known = read(home)
-    if not known.get("ready"):
+    if not known.get("ready") or not os.access(home.kubeconfig, os.R_OK):
         return None
     parts = known.get("parts", [])
     if not parts or any(processes.find(home, name) is None for name in parts):
