@@ -19,7 +19,7 @@ PINS = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", LOCK, re.M))
 def test_every_requirement_is_locked_with_hashes() -> None:
     wanted = [x for x in (SERVICE / "requirements.in").read_text().split("\n") if x and not x.startswith("#")]
     assert set(wanted) <= set(PINS)
-    for block in re.split(r"\n(?=[a-z0-9])", LOCK):
+    for block in re.split(r"^(?=[a-z0-9])", LOCK, flags=re.MULTILINE)[1:]:
         assert "--hash=sha256:" in block
 
 
