@@ -37,7 +37,7 @@ def lint(c: Context, fix: bool = False) -> None:
 @task(
     auto_shortflags=False,
     help={
-        "fast": "leave out the tests that need the local platform",
+        "fast": "leave out the tests that need the local platform, and slow ones",
         "k": "only tests whose names match, as pytest -k takes it (default: all)",
         "junit": "also write the results to this JUnit XML file",
     },

@@ -105,7 +105,7 @@ def test(c: Context, fast: bool = False, match: str = "", junit: str = "") -> No
     """
     workers = max(2, min(8, os.cpu_count() or 2))
     argv = _module("pytest", f"--numprocesses={workers}", "--dist=loadgroup")
-    argv += ["-m", "not lab"] if fast else []
+    argv += ["-m", "not lab and not slow"] if fast else []
     argv += ["-k", match] if match else []
     argv += [f"--junitxml={Path(junit).resolve()}"] if junit else []
     argv += ["--color=yes"] if terminal.is_terminal() else []
