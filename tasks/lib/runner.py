@@ -75,7 +75,8 @@ def run(
     if not quiet:
         terminal.command(redact(line, secrets))
     options: dict[str, object] = {"hide": not show, "warn": True, "timeout": timeout}
-    options["in_stream"] = AtOnce(stdin) if stdin is not None else False
+    # Without text its stdin ends at once: a program that asks for something fails instead of waiting for nobody.
+    options["in_stream"] = AtOnce(stdin or "")
     if env:
         options["env"] = dict(env)
     if quiet:

@@ -137,6 +137,6 @@ def confirm(question: str, yes: bool = False) -> None:
         return
     if not is_terminal():
         raise Stop(f"{question} There is no terminal to ask on; add --yes to agree", Code.USAGE)
-    answer = _console().input(f"{question} [y/N] ")
+    answer = _console().input(f"{question} [y/N] ", markup=False)
     if answer.strip().lower() not in ("y", "yes"):
         raise Stop("Not agreed; nothing was changed", Code.REFUSED)
