@@ -75,14 +75,15 @@ def run(
     if not quiet:
         terminal.command(redact(line, secrets))
     options: dict[str, object] = {"hide": not show, "warn": True, "timeout": timeout}
+    options["in_stream"] = AtOnce(stdin) if stdin is not None else False
     # Without text its stdin ends at once: a program that asks for something fails instead of waiting for nobody.
-    options["in_stream"] = AtOnce(stdin or "")
+    call = line if stdin is not None else f"{line} </dev/null"
     if env:
         options["env"] = dict(env)
     if quiet:
         options["dry"] = False
     try:
-        result = c.run(line, **options)
+        result = c.run(call, **options)
     except CommandTimedOut as error:
         raise Stop(f"{step}: no answer from {words[0]} within {timeout:g} s", code, fix) from error
     except UnexpectedExit as error:
