@@ -23,7 +23,9 @@ def _parser() -> Parser:
 
     program = Program(version="0")
     # A copy, because Invoke takes the help texts out of the tasks while it makes contexts of them.
-    return Parser(contexts=copy.deepcopy(ns).to_contexts(), initial=ParserContext(args=program.core_args() + program.task_args()))
+    return Parser(
+        contexts=copy.deepcopy(ns).to_contexts(), initial=ParserContext(args=program.core_args() + program.task_args())
+    )
 
 
 def wrong(line: str, environments: Names[str]) -> str:

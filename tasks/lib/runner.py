@@ -76,8 +76,9 @@ def run(
         terminal.command(redact(line, secrets))
     options: dict[str, object] = {"hide": not show, "warn": True, "timeout": timeout}
     options["in_stream"] = AtOnce(stdin) if stdin is not None else False
-    # Without text its stdin ends at once: a program that asks for something fails instead of waiting for nobody.
-    call = line if stdin is not None else f"{line} </dev/null"
+    # exec: the deadline ends the program itself and not a shell around it. Without text its stdin ends at once: a
+    # program that asks for something fails instead of waiting for nobody.
+    call = f"exec {line}" if stdin is not None else f"exec {line} </dev/null"
     if env:
         options["env"] = dict(env)
     if quiet:
