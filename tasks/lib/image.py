@@ -48,6 +48,7 @@ def client(engine: Engine) -> Iterator[DockerClient]:
     """The Docker SDK on the engine. Raises Stop (4) when no engine answers."""
     import docker
     from docker.errors import DockerException
+    from requests.exceptions import RequestException
 
     opened: DockerClient | None = None
     try:
@@ -63,6 +64,12 @@ def client(engine: Engine) -> Iterator[DockerClient]:
         ) from error
     try:
         yield opened
+    except (DockerException, RequestException) as error:
+        raise Stop(
+            f"the Docker engine at {engine.docker_host or 'its default socket'} broke off: {str(error)[:200]}",
+            Code.COULD_NOT_RUN,
+            "./inv doctor",
+        ) from error
     finally:
         opened.close()
 
@@ -81,7 +88,7 @@ def _first(candidates: tuple[str, ...]) -> Path | None:
     return next((path for path in (Path(name).expanduser() for name in candidates) if path.is_file()), None)
 
 
-def _package_index() -> dict[str, Path]:
+def package_index() -> dict[str, Path]:
     """How this machine reaches its package index, for the build only: no layer and no history keeps it."""
     named = {"pip_conf": _first(PIP_FILES), "ca_bundle": _first(CA_FILES)}
     return {name: path for name, path in named.items() if path}
@@ -103,7 +110,7 @@ def buildx(
     """
     argv: list[str | Path] = [tools.path(c, "docker-buildx"), "build", "--progress=plain", "--network=host"]
     argv += ["--provenance=false", "--load", f"--tag={name}"]
-    argv += [f"--secret=id={id_},src={path}" for id_, path in {**_package_index(), **secrets}.items()]
+    argv += [f"--secret=id={id_},src={path}" for id_, path in {**package_index(), **secrets}.items()]
     argv += [f"--build-arg={key}={value}" for key, value in arguments.items() if value]
     # A machine's settings for another engine must not apply to this one.
     host = {"DOCKER_HOST": engine.docker_host, "DOCKER_TLS_VERIFY": ""} if engine.docker_host else {}

@@ -84,7 +84,6 @@ def clone(c: Context, tmp_path: Path) -> Clone:
         ["clone", "--quiet", "--shared", "--no-checkout", paths.ROOT, folder],
         ["-C", folder, "checkout", "--quiet", "-B", "main", sha],
         ["-C", folder, "remote", "set-url", "origin", "https://gitlab.example.com/team/slipway.git"],
-        ["-C", folder, "remote", "set-head", "origin", "--delete"],
     ):
         subprocess.run([*git, *words], check=True, capture_output=True, timeout=120)
     return Clone(folder, sha, programs["gitlab-ci-local"])
