@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from tasks import delivery, docs, doctor, gitops, image, lab, quality, requirements, scan, tools
+from tasks import bench, delivery, docs, doctor, gitops, image, lab, quality, requirements, scan, tools
 
 ns = Collection(
     # The way of a release, typed most, at the root.
@@ -18,6 +18,7 @@ ns = Collection(
     # This repository's own checks.
     quality.lint,
     quality.test,
+    bench.bench,
     # Its parts, each usable alone.
     scan=Collection.from_module(scan),
     image=Collection.from_module(image, auto_dash_names=True),

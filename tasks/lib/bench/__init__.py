@@ -1,0 +1,1 @@
+"""The benchmark: real measurements beside the raw tools' own, in throwaway checkouts and environments."""
