@@ -8,17 +8,19 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from invoke.context import Context
 
 from tasks.lib import tools
 from tasks.lib.errors import Code, Stop
+from tasks.lib.lab.layout import ADDRESS, LOOPBACK
 
 CLIENTS = 10  # connections per kind
 RATE = 5  # requests per second and connection
 LONGEST_SECONDS = 1800
 ANSWER_SECONDS = 20  # a request without an answer after this counts as failed
-ADDRESSES = ("http://127.0.0.1:", "http://10.10.0.1:")
+ADDRESSES = (LOOPBACK, ADDRESS)
 
 
 @dataclass
@@ -61,7 +63,7 @@ def under_load(c: Context, url: str) -> Iterator[Load]:
 
     Raises Stop (2) for any address outside of this machine.
     """
-    if not url.startswith(ADDRESSES):
+    if urlsplit(url).hostname not in ADDRESSES:
         raise Stop(f"load is only sent to this machine, not to {url}", Code.USAGE)
     hey = str(tools.path(c, "hey"))
     words = [hey, "-z", f"{LONGEST_SECONDS}s", "-c", str(CLIENTS), "-q", str(RATE), "-t", str(ANSWER_SECONDS)]
