@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +18,10 @@ NAMESPACE = "argocd"
 ARGOCD_IMAGE = "quay.io/argoproj/argocd"
 REDIS_IMAGE = "public.ecr.aws/docker/library/redis"
 CONTROLLER = "argocd-application-controller"
+WORKLOADS = (CONTROLLER, "argocd-applicationset-controller", "argocd-repo-server", "argocd-redis")
+MARK = "slipway.dev/argocd"
+APPLY = ("apply", "--server-side", "--force-conflicts")
+STEP = "install Argo CD"
 PARAMETERS = {
     # Few environments: the defaults (20 and 10) are meant for hundreds of applications.
     "controller.status.processors": "4",
@@ -32,7 +36,7 @@ PARAMETERS = {
 def install(
     c: Context, kubeconfig: Path, context: str, images: Mapping[str, str] | None = None, timeout: float = 300.0
 ) -> None:
-    """Installs or upgrades Argo CD and waits until it is ready.
+    """Installs or upgrades Argo CD and waits until it is ready; what is installed already is not applied again.
 
     images: "argocd" and "redis" to names with tags, for a cluster that cannot pull the upstream ones.
     timeout: seconds for the wait. Raises Stop (4).
@@ -40,17 +44,44 @@ def install(
     from tasks.lib import tools
 
     base: list[str | Path] = [tools.path(c, "kubectl"), "--kubeconfig", kubeconfig, "--context", context]
-    source = tools.source_dir(c, MODULE) / "manifests" / "core-install.yaml"
-    apply = [*base, "apply", "--server-side", "--force-conflicts"]
-    namespace = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    run(c, [*apply, "-f", "-"], step="make Argo CD's namespace", timeout=60, quiet=True, stdin=namespace)
-    with tempfile.TemporaryDirectory(prefix="slipway-argocd-") as folder:
-        overlay = Path(folder)
-        shutil.copyfile(source, overlay / "core-install.yaml")
-        (overlay / "kustomization.yaml").write_text(json.dumps(kustomization(images or {})))
-        run(c, [*apply, "-k", overlay], step="install Argo CD", timeout=180, quiet=True)
-    _ensure_secret_key(c, base)
+    manifest = (tools.source_dir(c, MODULE) / "manifests" / "core-install.yaml").read_text()
+    overlay = json.dumps(kustomization(images or {}))
+    version = hashlib.sha256((manifest + overlay).encode()).hexdigest()[:16]
+    if not _is_installed(c, base, version):
+        _mark(c, base, "")
+        _apply(c, base, manifest, overlay)
+        _ensure_secret_key(c, base)
+        _mark(c, base, version)  # last: an install that was cut short is done again
     wait(c, base, timeout)
+
+
+def _is_installed(c: Context, base: list[str | Path], version: str) -> bool:
+    """Whether this very version was applied to its end and nobody deleted a part of it."""
+    mark = MARK.replace(".", "\\.")
+    query = [*base, "get", "namespace", NAMESPACE, "--ignore-not-found"]
+    found = run(
+        c, [*query, "--output", f"jsonpath={{.metadata.annotations.{mark}}}"], step=STEP, timeout=30, quiet=True
+    )
+    if found.stdout.strip() != version:
+        return False
+    query = [*base, "--namespace", NAMESPACE, "get", "deployments,statefulsets", "--output", "name"]
+    names = {line.rpartition("/")[2] for line in run(c, query, step=STEP, timeout=30, quiet=True).stdout.split()}
+    return names.issuperset(WORKLOADS)
+
+
+def _mark(c: Context, base: list[str | Path], version: str) -> None:
+    """Makes the namespace and notes on it which version it holds."""
+    metadata = {"name": NAMESPACE, "annotations": {MARK: version}}
+    text = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    argv = [*base, *APPLY, "--field-manager=slipway", "-f", "-"]
+    run(c, argv, step=STEP, timeout=60, quiet=True, stdin=text)
+
+
+def _apply(c: Context, base: list[str | Path], manifest: str, overlay: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="slipway-argocd-") as folder:
+        (Path(folder) / "core-install.yaml").write_text(manifest)
+        (Path(folder) / "kustomization.yaml").write_text(overlay)
+        run(c, [*base, *APPLY, "-k", folder], step=STEP, timeout=180, quiet=True)
 
 
 def kustomization(images: Mapping[str, str]) -> dict[str, object]:
@@ -62,11 +93,13 @@ def kustomization(images: Mapping[str, str]) -> dict[str, object]:
         "data": PARAMETERS,
     }
     patches: list[dict[str, object]] = [{"patch": json.dumps(parameters)}]
+    for kind, name in (("StatefulSet", CONTROLLER), ("Deployment", "argocd-repo-server")):
+        often = {"initialDelaySeconds": 1, "periodSeconds": 3}  # upstream asks every 10 s whether it is ready
+        changes = [_replace(f"readinessProbe/{key}", value) for key, value in often.items()]
+        patches.append({"target": {"kind": kind, "name": name}, "patch": json.dumps(changes)})
     if images:
-        present = [
-            {"op": "replace", "path": "/spec/template/spec/containers/0/imagePullPolicy", "value": "IfNotPresent"}
-        ]
-        patches += [{"target": {"kind": kind}, "patch": json.dumps(present)} for kind in ("Deployment", "StatefulSet")]
+        present = json.dumps([_replace("imagePullPolicy", "IfNotPresent")])
+        patches += [{"target": {"kind": kind}, "patch": present} for kind in ("Deployment", "StatefulSet")]
     return {
         "namespace": NAMESPACE,
         "resources": ["core-install.yaml"],
@@ -77,6 +110,10 @@ def kustomization(images: Mapping[str, str]) -> dict[str, object]:
         ],
         "patches": patches,
     }
+
+
+def _replace(field: str, value: object) -> dict[str, object]:
+    return {"op": "replace", "path": f"/spec/template/spec/containers/0/{field}", "value": value}
 
 
 def _image(original: str, wanted: str) -> dict[str, str]:

@@ -55,3 +55,23 @@ def test_the_same_input_gives_the_same_ids(tmp_path: Path) -> None:
         ids.append(archive.write(folder / "i.tar", [Image("a:1", layers(folder))], DAY))
     assert ids[0] == ids[1]
     assert archive.digest(first / "i.tar") == archive.digest(second / "i.tar")
+
+
+def test_a_delta_holds_what_is_new_or_changed_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("same", "old", "new", "linked"):
+        (tmp_path / name).write_text(name)
+    same = Entry("etc/same", source=tmp_path / "same")
+    lower = archive.layer(tmp_path / "lower.tar", [Entry("etc"), same, Entry("status", source=tmp_path / "old")])
+    upper = archive.layer(
+        tmp_path / "upper.tar",
+        [Entry("etc"), same, Entry("status", source=tmp_path / "new"), Entry("bin/link", link="tool")],
+    )
+    with tarfile.open(upper, "a") as tar:
+        hard = tarfile.TarInfo("etc/hard")
+        hard.type, hard.linkname = tarfile.LNKTYPE, "etc/same"
+        tar.addfile(hard)
+    with tarfile.open(archive.delta(tmp_path / "delta.tar", lower, upper)) as tar:
+        assert tar.getnames() == ["status", "bin/link", "etc/hard"]
+        assert tar.extractfile("status").read() == b"new"  # type: ignore[union-attr]
+        assert tar.getmember("etc/hard").isreg()
+        assert tar.extractfile("etc/hard").read() == b"same"  # type: ignore[union-attr]

@@ -41,6 +41,8 @@ def _overlay(upstream: Path, overlay: Path, image: str) -> dict[str, object]:
     container = "/spec/template/spec/containers/0"
     changes = [
         {"op": "add", "path": f"{container}/args/-", "value": "--kubelet-insecure-tls"},
+        {"op": "add", "path": f"{container}/args/-", "value": "--kubelet-request-timeout=5s"},
+        {"op": "replace", "path": f"{container}/args/4", "value": "--metric-resolution=10s"},
         {"op": "replace", "path": f"{container}/readinessProbe/initialDelaySeconds", "value": 2},
         {"op": "replace", "path": f"{container}/readinessProbe/periodSeconds", "value": 2},
         {"op": "replace", "path": f"{container}/resources/requests", "value": {"cpu": "20m", "memory": "64Mi"}},

@@ -112,3 +112,28 @@ def layer(target: Path, entries: Sequence[Entry]) -> Path:
                 info.linkname = entry.link
                 tar.addfile(info)
     return target
+
+
+def delta(target: Path, lower: Path, upper: Path) -> Path:
+    """Writes the layer that turns the tree of one tar into that of another which has all of it and more.
+
+    What differs only in its time of change is left out: a folder that a package manager went through has not changed.
+    """
+    with tarfile.open(lower) as tar:
+        known = {entry.name: _identity(tar, entry) for entry in tar}
+    with tarfile.open(upper) as source, tarfile.open(target, "w") as tar:
+        for entry in source:
+            if known.get(entry.name) == _identity(source, entry):
+                continue
+            data = source.extractfile(entry) if entry.isreg() or entry.islnk() else None
+            if entry.islnk() and data is not None:  # a link into the lower layer cannot be unpacked
+                entry.size = source.getmember(entry.linkname).size
+                entry.type, entry.linkname = tarfile.REGTYPE, ""
+            tar.addfile(entry, data)
+    return target
+
+
+def _identity(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> tuple[object, ...]:
+    data = tar.extractfile(entry) if entry.isreg() else None
+    content = hashlib.sha256(data.read()).hexdigest() if data else ""
+    return entry.type, entry.mode, entry.uid, entry.gid, entry.size, entry.linkname, content

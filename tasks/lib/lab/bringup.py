@@ -36,7 +36,6 @@ from tasks.lib.lab.state import Lab
 from tasks.lib.paths import ROOT
 
 KUBERNETES = "v1.34.2"
-CLUSTER_IMAGES = "cluster images"
 
 
 def up(c: Context) -> Lab:
@@ -103,7 +102,7 @@ def _bring_up(
     ids = {name: value for archive in archives.values() for name, value in archive.ids.items()}
     state.remember(home, parts=[part.name for part in parts], images=ids)
     starts = [Job(part.name, _starter(home, part, groups), part.needs) for part in parts]
-    run_all(_ordered([*starts, *_fillers(c, home, found, archives)]), note)
+    run_all([*starts, *_fillers(c, home, found, archives)], note)
     state.remember(home, ready=True, recipe=recipe())
 
 
@@ -133,25 +132,28 @@ def _starter(home: Home, part: Part, groups: list[Path]) -> Callable[[], None]:
 
 
 def _fillers(c: Context, home: Home, found: Mapping[str, Path], archives: Mapping[str, images.Archive]) -> list[Job]:
-    """What fills the running daemons: images, then what runs in the cluster."""
-    for_docker = [archives["base"], archives["builder"]]
-    for_cluster = [archives["system"], archives["argocd"]]
+    """What fills the running daemons: images, then what runs in the cluster.
+
+    Pods are made after their images are there: the kubelet would ask a registry for them, and back off.
+    """
     names = addons.image_names({**archives["system"].ids, **archives["argocd"].ids})
     kubectl = found["kubectl"]
+
+    def load(name: str) -> Callable[[], None]:
+        return lambda: images.load_cluster(c, home, found["ctr"], archives[name])
 
     def cluster_addons() -> None:
         addons.install(c, home, kubectl, names)
         addons.wait(c, home, kubectl)
 
-    node_ready = ("controller-manager", "apiserver")
     return [
-        Job("builder images", lambda: images.load_docker(home, for_docker), ("docker",)),
-        Job(CLUSTER_IMAGES, lambda: images.load_cluster(c, home, found["ctr"], for_cluster), ("containerd",)),
-        Job("add-ons", cluster_addons, node_ready),
-        Job("argocd", lambda: argocd_install.install(c, home.kubeconfig, layout.CONTEXT, names), node_ready),
+        Job("system images", load("system"), ("containerd",)),
+        Job("argocd images", load("argocd"), ("containerd",)),
+        Job("builder images", lambda: images.load_docker(home, archives["engine"]), ("docker", "argocd images")),
+        Job("add-ons", cluster_addons, ("controller-manager", "system images")),
+        Job(
+            "argocd",
+            lambda: argocd_install.install(c, home.kubeconfig, layout.CONTEXT, names),
+            ("controller-manager", "system images", "argocd images"),
+        ),
     ]
-
-
-def _ordered(jobs: list[Job]) -> list[Job]:
-    """The kubelet waits for the images: it would ask a registry for those it does not find, and back off."""
-    return [Job(j.name, j.work, (*j.needs, CLUSTER_IMAGES)) if j.name == "kubelet" else j for j in jobs]

@@ -61,7 +61,7 @@ def key(*inputs: object) -> str:
 
 
 def prepare(c: Context, programs: Mapping[str, Path]) -> dict[str, Archive]:
-    """All archives by name: docker-base, docker-builder, system, argocd; what is missing or too old is made."""
+    """All archives by name: engine, system and argocd; what is missing or too old is made."""
     folder().mkdir(parents=True, exist_ok=True)
     stale = [name for name in ROOTS if not _is_fresh(_root_file(name))]
     if stale:
@@ -73,8 +73,7 @@ def prepare(c: Context, programs: Mapping[str, Path]) -> dict[str, Archive]:
         ):
             list(pool.map(lambda name: _root(c, name), stale))
     return {
-        "base": _plain("base", BASE_IMAGE, ["python3"]),
-        "builder": _plain("builder", BUILDER_IMAGE, ["bash"]),
+        "engine": _engine(),
         "system": _system(programs),
         "argocd": _argocd(c, programs),
     }
@@ -121,11 +120,19 @@ def _archive(name: str, identity: str, images: Callable[[Path], Sequence[Image]]
     return Archive(file, json.loads(ids.read_text()))
 
 
-def _plain(name: str, image: str, command: list[str]) -> Archive:
-    """An image that is a root file system and nothing else."""
-    root = _root_file(name)
-    config = {"Env": [SEARCH, "LANG=C.UTF-8"], "Cmd": command}
-    return _archive(name, key(root, image, config), lambda _: [Image(image, [root], config)])
+def _engine() -> Archive:
+    """The base image of services, and the builder as one more layer on it."""
+    base, builder = _root_file("base"), _root_file("builder")
+    environment = [SEARCH, "LANG=C.UTF-8"]
+
+    def images(place: Path) -> list[Image]:
+        added = archive.delta(place / "builder", base, builder)
+        return [
+            Image(BASE_IMAGE, [base], {"Env": environment, "Cmd": ["python3"]}),
+            Image(BUILDER_IMAGE, [base, added], {"Env": environment, "Cmd": ["bash"]}),
+        ]
+
+    return _archive("engine", key(base, builder, environment), images)
 
 
 def _system(programs: Mapping[str, Path]) -> Archive:
@@ -184,20 +191,18 @@ def _argocd_entries(programs: Mapping[str, Path], scripts: Sequence[Path]) -> li
     ]
 
 
-def load_docker(home: Home, archives: Sequence[Archive]) -> None:
-    """Loads those images into the lab's Docker engine that it does not have yet."""
+def load_docker(home: Home, one: Archive) -> None:
+    """Loads the archive into the lab's Docker engine unless it has its images."""
     import docker
     from docker.errors import DockerException, ImageNotFound
 
     client = docker.DockerClient(f"unix://{home.docker_socket}", timeout=300)
     try:
-        for one in archives:
-            for name, wanted in one.ids.items():
-                with contextlib.suppress(ImageNotFound):
-                    if client.images.get(name).id == wanted:
-                        continue
-                with one.path.open("rb") as handle:
-                    client.images.load(handle)
+        with contextlib.suppress(ImageNotFound):
+            if all(client.images.get(name).id == wanted for name, wanted in one.ids.items()):
+                return
+        with one.path.open("rb") as handle:
+            client.images.load(handle)
     except DockerException as error:
         text = f"lab: the Docker engine did not take {one.path.name}: {str(error)[:200]}"
         raise Stop(text, Code.COULD_NOT_RUN, "./inv lab.up") from error
@@ -205,11 +210,10 @@ def load_docker(home: Home, archives: Sequence[Archive]) -> None:
         client.close()
 
 
-def load_cluster(c: Context, home: Home, ctr: Path, archives: Sequence[Archive]) -> None:
-    """Loads those images into the cluster's containerd that it does not have yet."""
+def load_cluster(c: Context, home: Home, ctr: Path, one: Archive) -> None:
+    """Loads the archive into the cluster's containerd unless it has its images."""
     base: list[str | Path] = [ctr, "--address", home.containerd_socket, "--namespace", "k8s.io", "images"]
     step = "load the cluster's images"
     there = set(run(c, [*base, "list", "--quiet"], step=step, timeout=60, quiet=True).stdout.split())
-    for one in archives:
-        if not set(one.ids) <= there:
-            run(c, [*base, "import", one.path], step=step, timeout=300, quiet=True)
+    if not set(one.ids) <= there:
+        run(c, [*base, "import", one.path], step=step, timeout=300, quiet=True)
