@@ -56,7 +56,7 @@ def client(engine: Engine) -> Iterator[DockerClient]:
         opened = docker.DockerClient(host, timeout=API_SECONDS) if host else docker.from_env(timeout=API_SECONDS)
         opened.ping()
         opened.api.reload_config(str(registry.docker_config() / "config.json"))
-    except DockerException as error:
+    except (DockerException, RequestException) as error:
         raise Stop(
             f"reach the Docker engine at {engine.docker_host or 'its default socket'}: {str(error)[:200]}",
             Code.COULD_NOT_RUN,

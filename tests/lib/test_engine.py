@@ -18,9 +18,16 @@ BODY = b'{"ApiVersion": "1.41"}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 
 
+def answer(connection: socket.socket) -> None:
+    with connection:
+        while re.match(rb"GET \S*/(version|_ping) ", connection.recv(65536)):
+            connection.sendall(ANSWER)
+
+
 @pytest.fixture
-def dying_engine(tmp_path: Path) -> Iterator[Engine]:
+def dying_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """Answers the questions of a greeting, and hangs up on anything else."""
+    monkeypatch.setattr(image, "API_SECONDS", 5)
     path = tmp_path / "docker.sock"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
@@ -32,9 +39,7 @@ def dying_engine(tmp_path: Path) -> Iterator[Engine]:
                     connection, _ = server.accept()
                 except OSError:
                     return
-                with connection:
-                    while re.match(rb"GET \S*/(version|_ping) ", connection.recv(65536)):
-                        connection.sendall(ANSWER)
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
         threading.Thread(target=serve, daemon=True).start()
         yield Engine(docker_host=f"unix://{path}")
