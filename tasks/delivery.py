@@ -78,7 +78,7 @@ def rollback(c: Context, env: str = "local", to: str = "", reason: str = "", yes
 @task(auto_shortflags=False, help={"env": words.ENV})
 def smoke(c: Context, env: str = "local") -> None:
     """Run the smoke test against the release that should run."""
-    from tasks.lib import delivery, desired, settings, smoke, terminal
+    from tasks.lib import delivery, desired, kube, settings, smoke, terminal
     from tasks.lib.errors import Code, Stop
 
     environment = settings.load(env)
@@ -87,7 +87,7 @@ def smoke(c: Context, env: str = "local") -> None:
     if not wanted:
         raise Stop(f"nothing is deployed in {env}", Code.REFUSED, f"./inv deploy --env {env}")
     try:
-        with terminal.step(f"Smoke test of {wanted.revision[:12]} in {env}") as note:
+        with kube.answering(d.target), terminal.step(f"Smoke test of {wanted.revision[:12]} in {env}") as note:
             passed = smoke.run(d.cluster, d.target, wanted.revision, note)
     except smoke.Failed as failure:
         raise Stop(f"smoke test in {env}: {failure}", Code.UNHEALTHY, f"./inv rollback --env {env}") from failure

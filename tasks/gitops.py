@@ -14,7 +14,9 @@ def install(c: Context, env: str = "local") -> None:
     from tasks.lib import argo, kube, settings, target, terminal
 
     here = target.of(c, settings.load(env))
-    changed = argo.install(c, here, kube.connect(here))
+    cluster = kube.connect(here)
+    with kube.answering(here):
+        changed = argo.install(c, here, cluster)
     terminal.good("installed" if changed else "already as it should be")
 
 
@@ -46,8 +48,10 @@ def sync(c: Context, env: str = "local") -> None:
     """Ask Argo CD to look at Git now instead of at its next poll."""
     from tasks.lib import argo, kube, settings, target, terminal
 
-    environment = settings.load(env)
-    argo.refresh(kube.connect(target.of(c, environment)), environment.application)
+    here = target.of(c, settings.load(env))
+    cluster = kube.connect(here)
+    with kube.answering(here):
+        argo.refresh(cluster, here.env.application)
     terminal.good("asked")
 
 

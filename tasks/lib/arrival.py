@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from tasks.lib import argo
 from tasks.lib.errors import Code, Stop
-from tasks.lib.kube import REQUEST_SECONDS, Cluster
+from tasks.lib.kube import REQUEST_SECONDS, Cluster, Silent, answering
 from tasks.lib.settings import SERVICE
 from tasks.lib.target import Target
 from tasks.lib.values import Release
@@ -132,13 +133,28 @@ def missing(cluster: Cluster, target: Target, release: Release) -> str:
     return "" if app.is_at(release.revision, release.digest) else f"Argo CD says {app.health}"
 
 
+def look(cluster: Cluster, target: Target, release: Release) -> tuple[str, str, Silent | None]:
+    """What the release still lacks, what a pod of it is stuck in, and whether the cluster was silent instead.
+
+    Raises NotArrived when waiting cannot help.
+    """
+    try:
+        with answering(target):
+            reason = missing(cluster, target, release)
+            return reason, pods(cluster, target).hopeless if reason else "", None
+    except Silent as silence:
+        return silence.sentence, "", silence
+
+
 def wait(
     cluster: Cluster, target: Target, release: Release, still_wanted: Callable[[], bool], note: Callable[[str], None]
 ) -> None:
     """Waits until the release has arrived, several checks in a row (rollout.version_checks).
 
     still_wanted: whether Git still asks for this release. note: told what is waited for.
-    Raises NotArrived when it cannot or does not arrive in rollout.timeout_seconds, Stop (5) when it was superseded.
+    A cluster that is silent for a while is waited for: its silence says nothing about the release.
+    Raises NotArrived when it cannot or does not arrive in rollout.timeout_seconds, Stop (5) when it was superseded,
+    Silent (4) when the cluster is still silent then.
     """
     began = time.monotonic()
     refreshed = stuck_since = 0.0
@@ -146,25 +162,27 @@ def wait(
     seen = ""
     while in_a_row < target.env.rollout.version_checks:
         now = time.monotonic()
-        reason = missing(cluster, target, release)
+        reason, stuck, silence = look(cluster, target, release)
         in_a_row = 0 if reason else in_a_row + 1
         if reason and reason != seen:
             note(f"({reason})")
             seen = reason
-        stuck = pods(cluster, target).hopeless if reason else ""
         stuck_since = (stuck_since or now) if stuck else 0.0
         if stuck and now - stuck_since > STUCK_SECONDS:
             raise NotArrived(stuck)
         if now - began > target.env.rollout.timeout_seconds:
+            if silence:
+                raise silence
             raise NotArrived(f"not there after {target.env.rollout.timeout_seconds:g} s: {stuck or reason}")
-        if reason and now - refreshed > REFRESH_SECONDS:
+        if reason and not silence and now - refreshed > REFRESH_SECONDS:
             if refreshed and not still_wanted():
                 raise Stop(
                     f"superseded: Git no longer asks for {release.revision[:12]} in {target.env.name}",
                     Code.REFUSED,
                     f"./inv status --env {target.env.name}",
                 )
-            argo.refresh(cluster, target.env.application)
+            with suppress(Silent), answering(target):
+                argo.refresh(cluster, target.env.application)
             refreshed = now
         time.sleep(POLL_SECONDS)
 
@@ -173,11 +191,20 @@ def wait_for_nothing(cluster: Cluster, target: Target, note: Callable[[str], Non
     """Waits until an environment whose first release was taken back is empty. Raises NotArrived."""
     deadline = time.monotonic() + target.env.rollout.timeout_seconds
     refreshed = 0.0
-    while cluster.argo("applications", target.env.application) is not None:
+    while _application_is_there(cluster, target):
         note("(the Application is being removed)")
         if time.monotonic() > deadline:
             raise NotArrived("the Application is still there")
         if time.monotonic() - refreshed > REFRESH_SECONDS:
-            argo.refresh(cluster, target.env.application)
+            with suppress(Silent), answering(target):
+                argo.refresh(cluster, target.env.application)
             refreshed = time.monotonic()
         time.sleep(POLL_SECONDS)
+
+
+def _application_is_there(cluster: Cluster, target: Target) -> bool:
+    try:
+        with answering(target):
+            return cluster.argo("applications", target.env.application) is not None
+    except Silent:
+        return True

@@ -61,10 +61,11 @@ def open_(c: Context, env: Environment) -> Delivery:
 def interruptible(d: Delivery, again: str) -> Iterator[None]:
     """Ctrl-C ends the waiting and not the change: Git has it or has it not. Raises Stop (1) that says how to go on.
 
-    again: the command that goes on from here.
+    again: the command that goes on from here. A cluster that falls silent raises Stop (4).
     """
     try:
-        yield
+        with kube.answering(d.target):
+            yield
     except KeyboardInterrupt:
         raise Stop(
             f"stopped by hand; {d.env.name} goes on towards what Git asks for by now", Code.UNEXPECTED, again
@@ -134,7 +135,8 @@ def deploy(c: Context, env: Environment, sha: str, yes: bool = False, reason: st
     began = time.monotonic()
     d = open_(c, env)
     release = publish.ready(c, d.target, targets.engine(c, env), sha)
-    argo.install(c, d.target, d.cluster)
+    with kube.answering(d.target):
+        argo.install(c, d.target, d.cluster)
     before = desired.fetch(c, d.target)
     desired.adopt(c, before, sha)
     if not lift:

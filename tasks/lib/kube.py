@@ -91,11 +91,27 @@ def missing_is_none() -> Iterator[Found]:
             raise
 
 
+class Silent(Stop):
+    """The cluster does not answer, or answers that it will not."""
+
+
+@contextmanager
+def answering(target: Target) -> Iterator[None]:
+    """What the Kubernetes client raises in the block becomes Silent (4): one sentence, never a traceback."""
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except (ApiException, HTTPError) as error:
+        fix = "./inv lab.up" if target.publishes else f"kubectl --context {target.context} version"
+        reason = str(getattr(error, "reason", error))[:200]
+        raise Silent(f"the cluster {target.context} does not answer: {reason}", Code.COULD_NOT_RUN, fix) from error
+
+
 def connect(target: Target) -> Cluster:
     """A client for the target's context. Raises Stop (4) for a bad kubeconfig or a cluster that does not answer."""
     from kubernetes import client, config
-    from kubernetes.client.exceptions import ApiException
-    from urllib3.exceptions import HTTPError
 
     file = f"gitops/environments/{target.env.name}/environment.yaml"
     if not target.kubeconfig.exists():
@@ -111,10 +127,6 @@ def connect(target: Target) -> Cluster:
         ) from error
     settings.retries = 1
     opened = client.ApiClient(settings)
-    try:
+    with answering(target):
         client.VersionApi(opened).get_code(_request_timeout=REQUEST_SECONDS)
-    except (ApiException, HTTPError) as error:
-        fix = "./inv lab.up" if target.publishes else f"kubectl --context {target.context} version"
-        reason = str(getattr(error, "reason", error))[:200]
-        raise Stop(f"the cluster {target.context} does not answer: {reason}", Code.COULD_NOT_RUN, fix) from error
     return Cluster(client.CoreV1Api(opened), client.AppsV1Api(opened), client.CustomObjectsApi(opened), target.context)

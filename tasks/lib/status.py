@@ -58,8 +58,9 @@ def row(c: Context, env: Environment) -> Row:
         state = desired.fetch(c, here)
         event = history.current(state.events)
         cluster = kube.connect(here)
-        alive = arrival.pods(cluster, here)
-        waiting = arrival.missing(cluster, here, state.release) if state.release else "nothing deployed"
+        with kube.answering(here):
+            alive = arrival.pods(cluster, here)
+            waiting = arrival.missing(cluster, here, state.release) if state.release else "nothing deployed"
     except arrival.NotArrived as error:
         waiting = str(error)
     except Stop as error:
@@ -85,7 +86,8 @@ def drift(c: Context, env: Environment) -> list[tuple[str, str]]:
     here = target.of(c, env)
     release = desired.fetch(c, here).release
     cluster = kube.connect(here)
-    app = argo.application(cluster, env.application)
+    with kube.answering(here):
+        app = argo.application(cluster, env.application)
     if app is None:
         return [("Application", f"missing, Git asks for {release.revision[:12]}")] if release else []
     found = [(name, "differs from the chart in Git") for name in app.out_of_sync]
