@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
 from invoke.context import Context
+from xdist.scheduler import LoadScopeScheduling
 
 from tasks.lib import quality
 
@@ -47,11 +51,25 @@ def c() -> Context:
     return context
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the lab share one platform, so they run on one worker, one after the other."""
-    for item in items:
-        if item.get_closest_marker("lab"):
-            item.add_marker(pytest.mark.xdist_group("lab"))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """Tests of the lab share one platform: files that have some go to one worker, all other tests to the next free one.
+
+    Not xdist_group: pytest-xdist 3.8 cannot pass groups on under pytest 9.2.
+    """
+    if config.getvalue("dist") != "loadscope":
+        return None
+
+    class OneWorkerForTheLab(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = config.rootpath / nodeid.partition("::")[0]
+            return "lab" if _has_lab_tests(file) else nodeid
+
+    return OneWorkerForTheLab(config, log)
+
+
+@cache
+def _has_lab_tests(file: Path) -> bool:
+    return "mark.lab" in file.read_text(encoding="utf-8")
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -104,7 +104,7 @@ def test(c: Context, fast: bool = False, match: str = "", junit: str = "") -> No
     Tests marked `lab` share one platform: they run one after the other on one worker, the others beside them.
     """
     workers = max(2, min(8, os.cpu_count() or 2))
-    argv = _module("pytest", f"--numprocesses={workers}", "--dist=loadgroup")
+    argv = _module("pytest", f"--numprocesses={workers}", "--dist=loadscope")
     argv += ["-m", "not lab and not slow"] if fast else []
     argv += ["-k", match] if match else []
     argv += [f"--junitxml={Path(junit).resolve()}"] if junit else []
