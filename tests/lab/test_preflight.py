@@ -22,6 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     memory = tmp_path / "meminfo"
     memory.write_text(MEMINFO.format(kb=8 * 1024**2))
     monkeypatch.setattr(preflight, "MEMORY", memory)
+    monkeypatch.setattr(preflight, "PATIENCE", 0.2)
     monkeypatch.setattr(preflight, "LEAST_DISK", 1)
     monkeypatch.setattr(preflight, "PORTS", {"registry": (("127.0.0.1", free_port()),)})
     monkeypatch.setattr(os, "geteuid", lambda: 0)

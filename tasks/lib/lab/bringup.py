@@ -36,6 +36,7 @@ from tasks.lib.lab.state import Lab
 from tasks.lib.paths import ROOT
 
 KUBERNETES = "v1.34.2"
+HANGS = 15.0  # seconds without an answer after which a living part is started again
 
 
 def up(c: Context) -> Lab:
@@ -100,7 +101,7 @@ def _bring_up(
     gitremote.configure(c, home)
     parts = all_parts(c, home, found)
     ids = {name: value for archive in archives.values() for name, value in archive.ids.items()}
-    state.remember(home, parts=[part.name for part in parts], images=ids)
+    state.remember(home, parts=[part.name for part in parts], images=ids, kubectl=str(found["kubectl"]))
     starts = [Job(part.name, _starter(home, part, groups), part.needs) for part in parts]
     run_all([*starts, *_fillers(c, home, found, archives)], note)
     state.remember(home, ready=True, recipe=recipe())
@@ -122,7 +123,7 @@ def _starter(home: Home, part: Part, groups: list[Path]) -> Callable[[], None]:
         running = processes.find(home, part.name)
         if running is not None and running.digest == part.digest:
             with contextlib.suppress(Stop):
-                processes.wait(home, part)
+                processes.wait(home, part, HANGS)
                 return
         processes.stop(home, part.name)  # another version, or one that lives and does not answer
         processes.start(home, part, groups)

@@ -64,7 +64,6 @@ def _docker(home: Home) -> dict[str, object]:
         "containerd": str(home.containerd_socket),
         "data-root": f"{home.data}/docker",
         "exec-root": f"{home.run}/docker",
-        "pidfile": f"{home.run}/dockerd.pid",
         "cgroup-parent": f"/{home.cgroup}/docker",
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
         "storage-driver": "overlay2",
@@ -112,7 +111,8 @@ def parts(home: Home, programs: Mapping[str, Path]) -> list[Part]:
         ),
         Part(
             "docker",
-            (str(programs["dockerd"]), "--config-file", str(docker)),
+            # No pid file of its own: a stale one whose number another process has now would keep it from starting.
+            (str(programs["dockerd"]), "--config-file", str(docker), "--pidfile="),
             probes.unix(home.docker_socket),
             ("containerd",),
             files=(docker,),

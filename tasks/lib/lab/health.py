@@ -7,7 +7,7 @@ from pathlib import Path
 from invoke.context import Context
 
 from tasks.lib.errors import Stop
-from tasks.lib.lab import layout, probes
+from tasks.lib.lab import layout, probes, state
 from tasks.lib.lab.layout import Home
 from tasks.lib.lab.preflight import PORTS
 from tasks.lib.runner import run
@@ -36,9 +36,8 @@ def answers(c: Context, home: Home) -> bool:
 
 def missing_workloads(c: Context, home: Home) -> list[str]:
     """Names of what should run in the cluster and has no ready pod; all of them when the cluster does not answer."""
-    from tasks.lib import tools
-
-    argv: list[str | Path] = [tools.path(c, "kubectl"), "--kubeconfig", home.kubeconfig, "--context", layout.CONTEXT]
+    kubectl = state.read(home).get("kubectl", "kubectl")  # remembered, because looking for it takes longer than asking
+    argv: list[str | Path] = [kubectl, "--kubeconfig", home.kubeconfig, "--context", layout.CONTEXT]
     query = [*argv, "--request-timeout=5s", "get", "deployments,statefulsets", "--all-namespaces", "--output", READY]
     try:
         listing = run(c, query, step="ask the lab's cluster", timeout=10, quiet=True).stdout

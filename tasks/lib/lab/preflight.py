@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -16,6 +17,7 @@ GIB = 1024**3
 LEAST_DISK = 10 * GIB
 LEAST_MEMORY = 4 * GIB
 MEMORY = Path("/proc/meminfo")
+PATIENCE = 3.0  # seconds that a port may still be taken
 
 # Where each part listens; the one list of it, so that the check and the configuration cannot drift apart in silence.
 PORTS: Mapping[str, tuple[tuple[str, int], ...]] = {
@@ -59,6 +61,12 @@ def check(home: Home, missing: Iterable[str]) -> None:
 
 
 def _check_port(part: str, address: str, port: int) -> None:
+    """A killed server may keep its port for a moment, until the last of its threads has ended."""
+    from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+    free = Retrying(retry=retry_if_result(bool), stop=stop_after_delay(PATIENCE), wait=wait_fixed(0.1))
+    with contextlib.suppress(RetryError):
+        free(lambda: listeners.taken(address, port))
     rival = listeners.taken(address, port)
     if rival is None:
         return

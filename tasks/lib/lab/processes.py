@@ -114,8 +114,12 @@ def start(home: Home, part: Part, groups: Sequence[Path]) -> Running:
     return running
 
 
-def wait(home: Home, part: Part) -> None:
-    """Waits until the part serves. Raises Stop (4) with the end of its log when it dies or takes too long."""
+def wait(home: Home, part: Part, deadline: float | None = None) -> None:
+    """Waits until the part serves. Raises Stop (4) with the end of its log when it dies or takes too long.
+
+    deadline: seconds, instead of the part's own.
+    """
+    limit = part.deadline if deadline is None else deadline
     from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
     def state() -> str:
@@ -124,12 +128,10 @@ def wait(home: Home, part: Part) -> None:
         return "ready" if part.ready() else ""
 
     try:
-        pause = Retrying(
-            retry=retry_if_result(lambda s: not s), stop=stop_after_delay(part.deadline), wait=wait_fixed(0.1)
-        )
+        pause = Retrying(retry=retry_if_result(lambda s: not s), stop=stop_after_delay(limit), wait=wait_fixed(0.1))
         ended = pause(state)
     except RetryError:
-        ended = f"did not answer within {part.deadline:g} s"
+        ended = f"did not answer within {limit:g} s"
     if ended == "ready":
         return
     log = log_file(home, part.name)
