@@ -23,7 +23,7 @@ def up(c: Context) -> None:
     from tasks.lib.lab import layout, status
 
     began = time.monotonic()
-    lab.up(c)
+    lab.up(c, upgrade=True)
     terminal.good(f"The lab is up ({time.monotonic() - began:.1f} s)")
     for name, value in status.addresses(layout.home()).items():
         terminal.say(f"export {name}={value}")

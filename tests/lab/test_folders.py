@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from invoke.context import Context
 
-from tasks.lib.lab import cgroups, files, images, mounts, state, teardown
+from tasks.lib.lab import bringup, cgroups, files, images, mounts, state, teardown
 from tasks.lib.lab.layout import Home
 
 MOUNTS = """/dev/vda / ext4 rw 0 0
@@ -77,3 +78,17 @@ def test_an_archive_is_another_one_when_a_program_changes(tmp_path: Path) -> Non
     assert images.key([program], "name") == before
     program.write_text("two!")
     assert images.key([program], "name") != before
+
+
+def test_only_lab_up_itself_replaces_what_another_version_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = Home(tmp_path)
+    running = state.describe(home)
+    monkeypatch.setattr(bringup.state, "find", lambda: running)
+    monkeypatch.setattr(bringup.health, "answers", lambda _c, _home: True)
+    state.remember(home, recipe="of another version")
+    assert bringup._running(Context(), home, upgrade=False) == running
+    assert bringup._running(Context(), home, upgrade=True) is None
+    state.remember(home, recipe=bringup.recipe())
+    assert bringup._running(Context(), home, upgrade=True) == running

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["Lab", "down", "find", "up"]
 
 
-def up(c: Context) -> Lab:
+def up(c: Context, upgrade: bool = False) -> Lab:
     """Brings the lab up, or leaves it alone when it runs well; see bringup.up."""
     from tasks.lib.lab import bringup
 
-    return bringup.up(c)
+    return bringup.up(c, upgrade)
 
 
 def down(c: Context) -> bool:

@@ -39,14 +39,17 @@ KUBERNETES = "v1.34.2"
 HANGS = 15.0  # seconds without an answer after which a living part is started again
 
 
-def up(c: Context) -> Lab:
-    """Brings the lab up and returns it; nothing is done when it runs well. Raises Stop (4) with one sentence."""
+def up(c: Context, upgrade: bool = False) -> Lab:
+    """Brings the lab up and returns it; nothing is done when it runs well. Raises Stop (4) with one sentence.
+
+    upgrade: also start anew what another version of Slipway started differently; a deploy does not ask for that.
+    """
     home = layout.home()
-    if (lab := _running(c, home)) is not None:
+    if (lab := _running(c, home, upgrade)) is not None:
         return lab
     preflight.check(home, _missing(home))
     with locks.exclusive(layout.lock_file(), "lab.up or lab.down"):
-        if (lab := _running(c, home)) is not None:
+        if (lab := _running(c, home, upgrade)) is not None:
             return lab  # another process brought it up meanwhile
         preflight.check(home, _missing(home))
         found = programs.find(c)
@@ -56,12 +59,11 @@ def up(c: Context) -> Lab:
     return state.describe(home)
 
 
-def _running(c: Context, home: Home) -> Lab | None:
-    """The lab if it runs, is what this version of Slipway would start, and answers."""
+def _running(c: Context, home: Home, upgrade: bool) -> Lab | None:
+    """The lab if it runs and answers and, for an upgrade, is what this version of Slipway would start."""
     lab = state.find()
-    if lab is None or state.read(home).get("recipe") != recipe() or not health.answers(c, home):
-        return None
-    return lab
+    outdated = upgrade and state.read(home).get("recipe") != recipe()
+    return None if lab is None or outdated or not health.answers(c, home) else lab
 
 
 def recipe() -> str:

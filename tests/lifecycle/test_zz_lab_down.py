@@ -1,0 +1,131 @@
+"""lab.down leaves nothing behind and touches nothing else. Last of all files here: it takes the lab away."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from invoke.context import Context
+
+from tasks.lib import lab, paths
+from tasks.lib.lab import cgroups, layout, listeners, mounts, network, preflight, processes
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+FOREIGN_SOCKET = Path("/run/containerd/containerd.sock")
+DAEMON = re.compile(r"^(kube|etcd|containerd-shim|dockerd|docker-registry|git-daemon|coredns|argocd|redis-server)")
+
+
+def output(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def world() -> dict[str, object]:
+    """Everything that a lab may change on this machine, as far as it is still there."""
+    rules = output("iptables-save") + output("ip6tables-save")
+    addresses = output("ip", "-oneline", "address")
+    return {
+        "addresses": sorted(re.sub(r"^\d+: | valid_lft.*", "", line) for line in addresses.splitlines()),
+        "rules": sorted(line for line in rules.splitlines() if re.match(r"-A |:\S+ - ", line)),
+        "mounts": sorted(Path("/proc/self/mounts").read_text().splitlines()),
+        "settings": {
+            key: Path("/proc/sys", key).read_text() for key in network.SETTINGS if Path("/proc/sys", key).exists()
+        },
+        "groups": [
+            str(top / layout.home().cgroup) for top in cgroups.hierarchies() if (top / layout.home().cgroup).exists()
+        ],
+        "folders": {place: listing(place) for place in ("/run", "/var/lib", "/var/log", "/opt", *mounts.PRIVATE)},
+        "ports": [
+            port for places in preflight.PORTS.values() for address, port in places if listeners.taken(address, port)
+        ],
+        "daemons": daemons(),
+    }
+
+
+def listing(place: str) -> list[str]:
+    return sorted(path.name for path in Path(place).iterdir()) if Path(place).is_dir() else []
+
+
+def daemons() -> list[str]:
+    """Programs of a lab, or processes that stand in its home."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name, place = (folder / "comm").read_text().strip(), str((folder / "cwd").readlink())
+        except OSError:
+            continue
+        living = processes.start_time(int(folder.name)) is not None
+        if living and (DAEMON.match(name) or place.startswith(str(layout.home().root))):
+            found.append(name)
+    return sorted(found)
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[bytes]]:
+    """A containerd on the usual socket, a rule, an address and a folder, all of somebody else."""
+    context = Context()
+    context.config.run.in_stream = False
+    lab.down(context)
+    made = not FOREIGN_SOCKET.parent.exists()
+    folder = tmp_path_factory.mktemp("foreign")
+    (folder / "config.toml").write_text(f'version = 2\nroot = "{folder}/root"\nstate = "{folder}/state"\n')
+    line = ["containerd", "--config", str(folder / "config.toml"), "--address", str(FOREIGN_SOCKET)]
+    engine = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    output("iptables", "-N", "SOMEBODY-ELSE")
+    output("iptables", "-A", "INPUT", "-j", "SOMEBODY-ELSE")
+    output("ip", "address", "add", "10.99.0.1/32", "dev", "lo")
+    deadline = time.monotonic() + 20
+    while not FOREIGN_SOCKET.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    yield engine
+    engine.terminate()
+    engine.wait(timeout=20)
+    output("ip", "address", "del", "10.99.0.1/32", "dev", "lo")
+    output("iptables", "-D", "INPUT", "-j", "SOMEBODY-ELSE")
+    output("iptables", "-X", "SOMEBODY-ELSE")
+    if made:
+        for path in sorted(FOREIGN_SOCKET.parent.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        FOREIGN_SOCKET.parent.rmdir()
+
+
+def test_down_leaves_nothing_and_a_foreign_engine_lives_on(c: Context, foreign: subprocess.Popen[bytes]) -> None:
+    before = world()
+    lab.up(c)
+    during = world()
+    assert during["daemons"] != before["daemons"]
+    output("ctr", "--address", str(FOREIGN_SOCKET), "version")
+    assert lab.down(c) is True
+    assert world() == before
+    assert not layout.home().root.exists()
+    assert foreign.poll() is None
+    output("ctr", "--address", str(FOREIGN_SOCKET), "version")
+    assert lab.down(c) is False
+
+
+def test_down_works_on_a_lab_that_came_up_half_way_and_forgot_everything(
+    c: Context, foreign: subprocess.Popen[bytes]
+) -> None:
+    before = world()
+    line = [str(paths.ROOT / "inv"), "lab.up"]
+    half = subprocess.Popen(line, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while processes.find(layout.home(), "kubelet") is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(half.pid, signal.SIGKILL)
+    half.wait()
+    assert processes.find(layout.home(), "kubelet")
+    for file in (layout.home().state_file, *layout.home().run.glob("*.pid")):
+        file.unlink()
+    assert lab.down(c) is True
+    after = world()
+    noted = ("settings", "folders")  # what they were is noted in the state file only
+    assert {key: value for key, value in after.items() if key not in noted} == {
+        key: value for key, value in before.items() if key not in noted
+    }
+    assert foreign.poll() is None
