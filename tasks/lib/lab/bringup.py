@@ -20,6 +20,7 @@ from tasks.lib.lab import (
     health,
     images,
     layout,
+    loading,
     mounts,
     network,
     node,
@@ -143,7 +144,7 @@ def _fillers(c: Context, home: Home, found: Mapping[str, Path], archives: Mappin
     kubectl = found["kubectl"]
 
     def load(name: str) -> Callable[[], None]:
-        return lambda: images.load_cluster(c, home, found["ctr"], archives[name])
+        return lambda: loading.into_cluster(c, home, found["ctr"], archives[name])
 
     def cluster_addons() -> None:
         addons.install(c, home, kubectl, names)
@@ -152,7 +153,7 @@ def _fillers(c: Context, home: Home, found: Mapping[str, Path], archives: Mappin
     return [
         Job("system images", load("system"), ("containerd",)),
         Job("argocd images", load("argocd"), ("containerd",)),
-        Job("builder images", lambda: images.load_docker(home, archives["engine"]), ("docker", "argocd images")),
+        Job("builder images", lambda: loading.into_docker(home, archives["engine"]), ("docker", "argocd images")),
         Job("add-ons", cluster_addons, ("controller-manager", "system images")),
         Job(
             "argocd",

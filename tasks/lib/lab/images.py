@@ -1,8 +1,7 @@
-"""The lab's images: made here from Debian packages and our programs, kept as archives, loaded into the engines."""
+"""The lab's images: made here from Debian packages and our programs, and kept as archives in the cache."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import tempfile
@@ -15,12 +14,11 @@ from pathlib import Path
 from invoke.context import Context
 
 from tasks.lib import paths, terminal
-from tasks.lib.errors import Code, Stop
+from tasks.lib.errors import Stop
 from tasks.lib.lab import archive, rootfs
 from tasks.lib.lab.archive import Entry, Image
 from tasks.lib.lab.containers import PAUSE_IMAGE
-from tasks.lib.lab.layout import BASE_IMAGE, BUILDER_IMAGE, SYSTEM_PREFIX, Home
-from tasks.lib.runner import run
+from tasks.lib.lab.layout import BASE_IMAGE, BUILDER_IMAGE, SYSTEM_PREFIX
 
 FRESH_DAYS = 7.0  # a root file system older than this is made again, for Debian's security updates
 ARGOCD = "github.com/argoproj/argo-cd/v3"
@@ -189,31 +187,3 @@ def _argocd_entries(programs: Mapping[str, Path], scripts: Sequence[Path]) -> li
         Entry("etc/ssh"),
         Entry("etc/ssh/ssh_known_hosts", link="/app/config/ssh/ssh_known_hosts"),
     ]
-
-
-def load_docker(home: Home, one: Archive) -> None:
-    """Loads the archive into the lab's Docker engine unless it has its images."""
-    import docker
-    from docker.errors import DockerException, ImageNotFound
-
-    client = docker.DockerClient(f"unix://{home.docker_socket}", timeout=300)
-    try:
-        with contextlib.suppress(ImageNotFound):
-            if all(client.images.get(name).id == wanted for name, wanted in one.ids.items()):
-                return
-        with one.path.open("rb") as handle:
-            client.images.load(handle)
-    except DockerException as error:
-        text = f"lab: the Docker engine did not take {one.path.name}: {str(error)[:200]}"
-        raise Stop(text, Code.COULD_NOT_RUN, "./inv lab.up") from error
-    finally:
-        client.close()
-
-
-def load_cluster(c: Context, home: Home, ctr: Path, one: Archive) -> None:
-    """Loads the archive into the cluster's containerd unless it has its images."""
-    base: list[str | Path] = [ctr, "--address", home.containerd_socket, "--namespace", "k8s.io", "images"]
-    step = "load the cluster's images"
-    there = set(run(c, [*base, "list", "--quiet"], step=step, timeout=60, quiet=True).stdout.split())
-    if not set(one.ids) <= there:
-        run(c, [*base, "import", one.path], step=step, timeout=300, quiet=True)

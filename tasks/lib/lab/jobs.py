@@ -17,7 +17,7 @@ class Job:
 
 
 def run_all(jobs: Sequence[Job], note: Callable[[str], None]) -> None:
-    """Runs all jobs; note: told what is under way. The first failure is raised; what needs that job is left out."""
+    """Runs all jobs; note: told what is under way. After a failure nothing new is started; the first one is raised."""
     waiting = {job.name: job for job in jobs}
     done: set[str] = set()
     running: dict[Future[None], str] = {}
@@ -30,5 +30,7 @@ def run_all(jobs: Sequence[Job], note: Callable[[str], None]) -> None:
             note(f"({len(done)} of {len(jobs)} ready, now {', '.join(running.values())})")
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
+                if future.exception() is not None and running:
+                    note(f"({name} failed; waiting for the end of {', '.join(running.values())})")
                 future.result()
                 done.add(name)
