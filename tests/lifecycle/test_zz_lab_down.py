@@ -52,15 +52,17 @@ def listing(place: str) -> list[str]:
 
 
 def daemons() -> list[str]:
-    """Programs of a lab, or processes that stand in its home."""
+    """Programs of a lab in this network, or processes that stand in its home."""
     found = []
+    here = Path("/proc/self/ns/net").readlink()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             name, place = (folder / "comm").read_text().strip(), str((folder / "cwd").readlink())
+            near = (folder / "ns/net").readlink() == here
         except OSError:
             continue
         living = processes.start_time(int(folder.name)) is not None
-        if living and (DAEMON.match(name) or place.startswith(str(layout.home().root))):
+        if living and ((near and DAEMON.match(name)) or place.startswith(str(layout.home().root))):
             found.append(name)
     return sorted(found)
 
