@@ -37,16 +37,17 @@ def lint(c: Context, fix: bool = False) -> None:
 @task(
     auto_shortflags=False,
     help={
-        "fast": "leave out the tests that need the local platform, and slow ones",
+        "lab": "also run the tests that need the local platform (--no-lab leaves them out)",
+        "fast": "leave out those, and the tests that take longer than five seconds",
         "k": "only tests whose names match, as pytest -k takes it (default: all)",
         "junit": "also write the results to this JUnit XML file",
     },
 )
-def test(c: Context, fast: bool = False, k: str = "", junit: str = "") -> None:
+def test(c: Context, lab: bool = True, fast: bool = False, k: str = "", junit: str = "") -> None:
     """Run the tests; brings the local platform up for them.
 
     A platform that was not up before is taken down again. Exit 3: a test failed.
     """
     from tasks.lib import quality
 
-    quality.test(c, fast=fast, match=k, junit=junit)
+    quality.test(c, lab=lab, fast=fast, match=k, junit=junit)

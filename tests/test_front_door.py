@@ -113,6 +113,7 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_it_makes_the_venv_once_and_hands_on_arguments_unchanged(checkout: Checkout, tmp_path: Path) -> None:
     text = """a  b 'c' "d" $HOME * \\ ü"""
     first = checkout.run("show", "--text", text, SLIPWAY_PYTHON=sys.executable)
@@ -142,6 +143,7 @@ def test_two_at_once_make_one_venv(checkout: Checkout) -> None:
     assert told.count("once, about a minute") == 1
 
 
+@pytest.mark.slow
 def test_a_changed_lock_makes_it_again(checkout: Checkout) -> None:
     checkout.run("show")
     checkout.lock("changed")
@@ -158,6 +160,7 @@ def test_a_half_made_venv_is_never_used(checkout: Checkout) -> None:
     assert done.stdout.startswith("whole|"), done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_stopped_half_way_it_starts_again(checkout: Checkout, how: signal.Signals) -> None:
     process = checkout.start("show")
@@ -222,6 +225,7 @@ def test_a_package_that_is_not_the_locked_one_is_refused(checkout: Checkout) -> 
     assert not checkout.venv.exists()
 
 
+@pytest.mark.slow
 def test_a_ready_venv_is_used_but_never_changed(checkout: Checkout, tmp_path: Path) -> None:
     checkout.run("show")
     ready = checkout.venv

@@ -86,6 +86,7 @@ def test_of_the_lab(number): open(os.environ["WORKERS"], "a").write(os.environ["
 OTHERS = """
 import os, pytest, time
 
+@pytest.mark.slow
 def test_passes(): pass
 
 @pytest.mark.parametrize("number", range(8))
@@ -118,6 +119,7 @@ def last_line(capfd: pytest.CaptureFixture[str]) -> str:
     return capfd.readouterr().out.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_all_tests_are_one_run_and_the_labs_share_a_worker(
     c: Context, repository: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,9 +131,13 @@ def test_all_tests_are_one_run_and_the_labs_share_a_worker(
     assert 'tests="18"' in (repository / "deep" / "junit.xml").read_text()
 
 
-def test_fast_leaves_out_the_lab(c: Context, repository: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    quality.test(c, fast=True)
-    assert " 10 passed in " in last_line(capfd)
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "passed"), [({"lab": False}, 10), ({"fast": True}, 9)])
+def test_what_is_left_out(
+    c: Context, repository: Path, capfd: pytest.CaptureFixture[str], options: dict[str, bool], passed: int
+) -> None:
+    quality.test(c, **options)  # type: ignore[arg-type]
+    assert f" {passed} passed in " in last_line(capfd)
     assert not (repository / "workers").exists()
 
 
@@ -151,6 +157,7 @@ def test_nothing_selected_is_no_success(c: Context, repository: Path) -> None:
     assert caught.value.code == Code.USAGE
 
 
+@pytest.mark.slow
 def test_a_broken_test_file_is_no_success(c: Context, repository: Path) -> None:
     (repository / "tests" / "test_broken.py").write_text("import nothing_like_it\n")
     with pytest.raises(Exit) as caught:

@@ -14,6 +14,7 @@ from invoke.parser.parser import Parser
 from invoke.program import Program
 
 FRONT_DOOR = "./inv"
+TAKES_MORE = {"bench"}  # tasks that read what follows two dashes
 VARIABLE = re.compile(r"\$\{?[A-Z_]+\}?")
 
 
@@ -43,7 +44,7 @@ def wrong(line: str, environments: Names[str]) -> str:
         parsed = _parser().parse_argv(words[1:])
     except ParseError as error:
         return str(error)
-    if parsed.remainder:
+    if parsed.remainder and parsed[-1].name not in TAKES_MORE:
         return f"no task takes '-- {parsed.remainder}'"
     for task in parsed[1:]:
         name = str(task.args["env"].value or "") if "env" in task.args else ""

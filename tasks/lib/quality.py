@@ -98,18 +98,19 @@ def fix(c: Context) -> None:
         run(c, _module("ruff", *words), step="ruff", timeout=CHECK_SECONDS, ok=(0, 1), cwd=paths.ROOT)
 
 
-def test(c: Context, fast: bool = False, match: str = "", junit: str = "") -> None:
+def test(c: Context, lab: bool = True, fast: bool = False, match: str = "", junit: str = "") -> None:
     """One pytest process, so that the run ends with one summary line. Raises Exit (3) when a test failed.
 
     Tests marked `lab` share one platform: they run one after the other on one worker, the others beside them.
     """
     workers = max(2, min(8, os.cpu_count() or 2))
     argv = _module("pytest", f"--numprocesses={workers}", "--dist=loadscope")
-    argv += ["-m", "not lab and not slow"] if fast else []
+    left_out = ["lab", "slow"] if fast else [] if lab else ["lab"]
+    argv += ["-m", " and ".join(f"not {mark}" for mark in left_out)] if left_out else []
     argv += ["-k", match] if match else []
     argv += [f"--junitxml={Path(junit).resolve()}"] if junit else []
     argv += ["--color=yes"] if terminal.is_terminal() else []
-    env = {} if fast or not _takes_lab_down() else {LAB_DOWN_AFTER: "1"}
+    env = {LAB_DOWN_AFTER: "1"} if "lab" not in left_out and _takes_lab_down() else {}
     # 2 to 4: interrupted, broken inside, used wrongly; the runner names those.
     done = run(
         c,

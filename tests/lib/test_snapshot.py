@@ -51,6 +51,7 @@ def test_a_clean_tree_is_its_head(clone: Path) -> None:
     assert commit_of(clone) == commit_of(clone, dirty="yes") == commit_of(clone, release=head[:10]) == head
 
 
+@pytest.mark.slow
 def test_uncommitted_changes_are_refused_told_or_taken_whole(clone: Path) -> None:
     head = git(clone, "rev-parse", "HEAD")
     (clone / "README.md").write_text("changed")
