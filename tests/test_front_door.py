@@ -93,7 +93,8 @@ class Checkout:
 def checkout(tmp_path: Path, wheels: Path, quick_python: Path) -> Checkout:
     folder = tmp_path / "a checkout"
     folder.mkdir()
-    shutil.copy(paths.ROOT / "inv", folder / "inv")
+    for name in ("inv", "front_door.py"):
+        shutil.copy(paths.ROOT / name, folder)
     (folder / "tasks.py").write_text(TASKS)
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "SLIPWAY_", "PYTHON"))}
     env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_CONFIG_FILE": os.devnull, "PIP_NO_COMPILE": "1"}
@@ -130,7 +131,10 @@ def test_it_makes_the_venv_once_and_hands_on_arguments_unchanged(checkout: Check
         )
         assert again.stdout.split("|") == [text, str(below), f"{checkout.venv}\n"], again.stderr
         assert again.stderr == ""
-    assert checkout.run("no-such-task").returncode == 1
+    for words in (["no-such-task"], ["show", "--no-such-option"], ["--no-such-option"], ["show", "--text"]):
+        wrong = checkout.run(*words)
+        assert (wrong.returncode, wrong.stdout) == (2, ""), words
+        assert wrong.stderr.endswith("\n  next: ./inv --list\n")
 
 
 def test_two_at_once_make_one_venv(checkout: Checkout) -> None:

@@ -49,6 +49,14 @@ def test_the_list_names_every_task() -> None:
         assert f"  {name} " in listed or f"  {name}\n" in listed, name
 
 
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    for line in ("--list", "--help"):
+        done = subprocess.run(
+            f"./inv {line} | head -n 1", shell=True, cwd=paths.ROOT, capture_output=True, text=True, timeout=60
+        )
+        assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
 def test_python_m_invoke_shows_the_same() -> None:
     assert output(sys.executable, "-m", "invoke", "--list") == output(*LIST)
 

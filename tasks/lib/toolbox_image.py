@@ -19,7 +19,7 @@ from tasks.lib.tools import pins
 NAME = "slipway-toolbox"
 PIPELINE = ".gitlab-ci.yml"
 FOLDER = "tools/toolbox"
-CHECKOUT = ("inv", "tasks.py", "invoke.yaml", "requirements.txt", "tasks", "tools")
+CHECKOUT = ("inv", "front_door.py", "tasks.py", "invoke.yaml", "requirements.txt", "tasks", "tools")
 NAMED = re.compile(r"tools\.install --only (\S+)")
 
 
