@@ -134,17 +134,17 @@ def deploy(c: Context, env: Environment, sha: str, yes: bool = False, reason: st
     """The whole way of one commit into an environment. Raises Stop 5 (refused) or 6 (taken back)."""
     began = time.monotonic()
     d = open_(c, env)
-    release = publish.ready(c, d.target, targets.engine(c, env), sha)
-    with kube.answering(d.target):
-        argo.install(c, d.target, d.cluster)
     before = desired.fetch(c, d.target)
     desired.adopt(c, before, sha)
     if not lift:
         guards.held(before, sha, d.contains(before))
     guards.supersession(before, sha, d.contains(before))
+    release = publish.ready(c, d.target, targets.engine(c, env), sha)
     show_plan(d, before, release)
     if before.release != release and env.ask:
         terminal.confirm(f"Deploy {sha[:12]} to {env.name}?", yes)
+    with kube.answering(d.target):
+        argo.install(c, d.target, d.cluster)
     with interruptible(d, f"./inv deploy --env {env.name} --release {sha[:12]}, or ./inv rollback --env {env.name}"):
         with terminal.step("Bump the release lines"):
             after = bump(d, release, reason, lift)

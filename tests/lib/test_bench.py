@@ -63,7 +63,9 @@ def test_a_load_that_reported_nothing_is_not_a_pass() -> None:
         load.parse("panic: no such host", "kind")
 
 
-@pytest.mark.parametrize("url", ["http://example.com/", "http://127.0.0.1.example.com/", "http://127.0.0.1:80@example.com/"])
+@pytest.mark.parametrize(
+    "url", ["http://example.com/", "http://127.0.0.1.example.com/", "http://127.0.0.1:80@example.com/"]
+)
 def test_load_is_sent_to_this_machine_only(c: Context, url: str) -> None:
     with pytest.raises(Stop, match="only sent to this machine"), load.under_load(c, url):
         pass

@@ -36,6 +36,7 @@ def world(outside_ci: None) -> Iterator[World]:
             "registry": {"repository": user.repository},
             "git": {"url": here.git_url},
             "ask": True,
+            "allow_dirty": False,
         }
         first = {**environment(f"{user.env}-first"), **environment(f"{user.env}-foreign", foreign)}
         made = World(user, {"a": user.commit(first, "add two more environments")})

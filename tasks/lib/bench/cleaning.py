@@ -16,26 +16,28 @@ SET = ("--namespace", "argocd", "applicationset", "slipway")
 NAMES = "/spec/generators/0/selector/matchExpressions/1/values"
 
 
-def environment(made: Scratch, name: str) -> None:
-    """Removes one environment: first from Git, so that nothing brings it back, then from the cluster."""
-    _forget(made, name)
-    _unlist(made, name)
+def environments(made: Scratch, names: list[str]) -> None:
+    """Removes environments: first from Git, so that nothing brings them back, then from the cluster."""
+    _forget(made, names)
+    _unlist(made, names)
     made.kubectl("annotate", *SET, "--overwrite", "argocd.argoproj.io/application-set-refresh=true", ok=(0, 1))
-    for words in (("--namespace", "argocd", "application", f"slipway-{name}"), ("namespace", f"slipway-{name}")):
-        made.kubectl("delete", *words, "--ignore-not-found", "--timeout=90s")
+    full = [f"slipway-{name}" for name in names]
+    for words in (("--namespace", "argocd", "applications"), ("namespaces",)):
+        made.kubectl("delete", *words, *full, "--ignore-not-found", "--timeout=110s")
 
 
-def _forget(made: Scratch, name: str) -> None:
-    """Removes the environment's folder from the remote, against other writers."""
+def _forget(made: Scratch, names: list[str]) -> None:
+    """Removes the environments' folders from the remote, against other writers."""
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
     def attempt() -> None:
         made.git("fetch", "--quiet", made.lab.git_url, "main")
-        if not made.git("ls-tree", "FETCH_HEAD", f"gitops/environments/{name}"):
+        folders = [f"gitops/environments/{name}" for name in names]
+        if not made.git("ls-tree", "FETCH_HEAD", *folders):
             return
         made.git("checkout", "--quiet", "--force", "--detach", "FETCH_HEAD")
-        made.git("rm", "-r", "--quiet", f"gitops/environments/{name}")
-        made.git("commit", "--quiet", "--message", f"remove environment {name} [skip ci]")
+        made.git("rm", "-r", "--quiet", "--ignore-unmatch", *folders)
+        made.git("commit", "--quiet", "--message", f"remove {', '.join(names)} [skip ci]")
         made.git("push", "--quiet", made.lab.git_url, "HEAD:refs/heads/main")
 
     Retrying(
@@ -46,15 +48,15 @@ def _forget(made: Scratch, name: str) -> None:
     )(attempt)
 
 
-def _unlist(made: Scratch, name: str) -> None:
-    """Takes the name out of the ApplicationSet; the next install sees that the stamp no longer fits and is content."""
+def _unlist(made: Scratch, gone: list[str]) -> None:
+    """Takes the names out of the ApplicationSet; the next install sees that the stamp no longer fits and is content."""
     text = made.kubectl("get", *SET, "--ignore-not-found", "--output=json")
     if not text:
         return
-    names = json.loads(text)["spec"]["generators"][0]["selector"]["matchExpressions"][1]["values"]
-    if name not in names:
+    names: list[str] = json.loads(text)["spec"]["generators"][0]["selector"]["matchExpressions"][1]["values"]
+    kept = [name for name in names if name not in gone]
+    if kept == names:
         return
-    kept = [other for other in names if other != name]
     patch = [{"op": "test", "path": NAMES, "value": names}, {"op": "replace", "path": NAMES, "value": kept}]
     made.kubectl("patch", *SET, "--type=json", f"--patch={json.dumps(patch)}")
 

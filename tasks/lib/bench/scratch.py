@@ -133,8 +133,9 @@ def remove(made: Scratch) -> None:
     """Takes away what the environments left: Applications, namespaces, their files in the remote, images and tags."""
     from tasks.lib.bench import cleaning
 
-    for name in made.environments():
-        cleaning.environment(made, name)
+    names = made.environments()
+    if names:
+        cleaning.environments(made, names)
     cleaning.images(made)
     with contextlib.suppress(OSError):
         shutil.rmtree(made.folder / ".slipway")
