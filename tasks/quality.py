@@ -15,7 +15,7 @@ def lint(c: Context, fix: bool = False) -> None:
 
     All checks run. Exit 3: at least one found something. Exit 4: at least one could not run.
     """
-    from tasks.lib import quality, terminal
+    from tasks.lib import ci, quality, terminal
     from tasks.lib.errors import Code, Stop
 
     if fix:
@@ -24,7 +24,8 @@ def lint(c: Context, fix: bool = False) -> None:
     for result in results:
         if result.state != "ok":
             terminal.bad(f"{result.name}: {result.state}")
-            terminal.say(result.output)
+            with ci.section(f"{result.name} said"):
+                terminal.say(result.output)
     terminal.table("", ("check", "result", "seconds"), [(r.name, r.state, f"{r.seconds:.1f}") for r in results])
     broken = [result.name for result in results if result.state == "could not run"]
     found = [result.name for result in results if result.state == "findings"]
