@@ -64,7 +64,7 @@ def run(
 
     argv: the words, strings and paths. step: what the operator would call it. timeout: seconds. fix: the next
     command when it fails. env: added to the environment. stdin: text, the place for secrets. secrets: values never
-    to be shown. ok: exit codes that are no failure. quiet: a query, not echoed and run also under --dry. show: its
+    to be shown. ok: exit codes that are no failure. quiet: a query, echoed only with -e and run also under --dry. show: its
     output is streamed.
     Raises Stop with `code` when the program is missing, too slow, or ends with another exit code.
     """
@@ -72,9 +72,10 @@ def run(
     if cwd is not None:
         words = ["env", f"--chdir={cwd}", *words]
     line = shlex.join(words)
-    if not quiet:
+    if not quiet or c.config.run.echo:
         terminal.command(redact(line, secrets))
-    options: dict[str, object] = {"hide": not show, "warn": True, "timeout": timeout}
+    # Invoke's own echo (-e) would show the line twice, and unredacted.
+    options: dict[str, object] = {"hide": not show, "warn": True, "timeout": timeout, "echo": False}
     options["in_stream"] = AtOnce(stdin) if stdin is not None else False
     # exec: the deadline ends the program itself and not a shell around it. Without text its stdin ends at once: a
     # program that asks for something fails instead of waiting for nobody.

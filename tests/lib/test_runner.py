@@ -102,3 +102,16 @@ def test_a_query_is_silent_and_runs_also_in_a_dry_run(c: Context, capsys: pytest
 def test_shown_output_streams(c: Context, capsys: pytest.CaptureFixture[str]) -> None:
     run(c, ["echo", "seen"], step="try", timeout=20, show=True)
     assert "seen\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("echo", "quiet", "shown"), [(False, False, 1), (True, False, 1), (True, True, 1), (False, True, 0)]
+)
+def test_a_command_is_shown_once_and_redacted(
+    c: Context, capfd: pytest.CaptureFixture[str], echo: bool, quiet: bool, shown: int
+) -> None:
+    c.config.run.echo = echo
+    run(c, ["true", "hunter2-hunter2"], step="try", timeout=20, quiet=quiet, secrets=["hunter2-hunter2"])
+    out = capfd.readouterr().out
+    assert out.count("true ***") == shown
+    assert "hunter2" not in out
