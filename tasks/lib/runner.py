@@ -64,8 +64,8 @@ def run(
 
     argv: the words, strings and paths. step: what the operator would call it. timeout: seconds. fix: the next
     command when it fails. env: added to the environment. stdin: text, the place for secrets. secrets: values never
-    to be shown. ok: exit codes that are no failure. quiet: a query, echoed only with -e and run also under --dry. show: its
-    output is streamed.
+    to be shown. ok: exit codes that are no failure. quiet: a query, echoed only with -e and run also under --dry.
+    show: its output is streamed.
     Raises Stop with `code` when the program is missing, too slow, or ends with another exit code.
     """
     words = [str(word) for word in argv]
