@@ -90,7 +90,7 @@ class Checkout:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, wheels: Path, quick_python: Path) -> Checkout:
+def checkout(tmp_path: Path, wheels: Path, request: pytest.FixtureRequest) -> Checkout:
     folder = tmp_path / "a checkout"
     folder.mkdir()
     for name in ("inv", "front_door.py"):
@@ -98,7 +98,9 @@ def checkout(tmp_path: Path, wheels: Path, quick_python: Path) -> Checkout:
     (folder / "tasks.py").write_text(TASKS)
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "SLIPWAY_", "PYTHON"))}
     env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_CONFIG_FILE": os.devnull, "PIP_NO_COMPILE": "1"}
-    made = Checkout(folder, wheels, {**env, "SLIPWAY_PYTHON": str(quick_python)})
+    made = Checkout(folder, wheels, {**env, "SLIPWAY_PYTHON": sys.executable})
+    if request.node.get_closest_marker("slow"):  # the others end before a venv is there
+        made.env["SLIPWAY_PYTHON"] = str(request.getfixturevalue("quick_python"))
     made.lock()
     return made
 
@@ -137,6 +139,7 @@ def test_it_makes_the_venv_once_and_hands_on_arguments_unchanged(checkout: Check
         assert wrong.stderr.endswith("\n  next: ./inv --list\n")
 
 
+@pytest.mark.slow
 def test_two_at_once_make_one_venv(checkout: Checkout) -> None:
     both = [checkout.start("show", "--text", name) for name in ("one", "two")]
     done = [process.communicate(timeout=120) for process in both]
@@ -155,6 +158,7 @@ def test_a_changed_lock_makes_it_again(checkout: Checkout) -> None:
     assert (again.returncode, again.stderr.count("making .venv")) == (0, 1)
 
 
+@pytest.mark.slow
 def test_a_half_made_venv_is_never_used(checkout: Checkout) -> None:
     half = checkout.venv / "bin"
     half.mkdir(parents=True)
@@ -216,12 +220,14 @@ def test_no_venv_module(checkout: Checkout, tmp_path: Path) -> None:
     assert not checkout.venv.exists()
 
 
+@pytest.mark.slow
 def test_no_network(checkout: Checkout, tmp_path: Path) -> None:
     done = checkout.run("show", PIP_FIND_LINKS=str(tmp_path / "nothing"))
     refused(done, "could not be installed", "Could not find a version", "check the network")
     assert not checkout.venv.exists()
 
 
+@pytest.mark.slow
 def test_a_package_that_is_not_the_locked_one_is_refused(checkout: Checkout) -> None:
     lock = checkout.folder / "requirements.txt"
     lock.write_text(lock.read_text().replace("sha256:", "sha256:0")[:-2] + "\n")

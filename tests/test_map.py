@@ -40,7 +40,7 @@ def test_the_list_is_there_at_once() -> None:
         return time.monotonic() - began
 
     # Generous, because other tests run beside this one; ./inv bench measures.
-    assert min(seconds() for _ in range(5)) < 1.0
+    assert any(seconds() < 1.0 for _ in range(8))
 
 
 def test_the_list_names_every_task() -> None:

@@ -141,6 +141,7 @@ def test_what_is_left_out(
     assert not (repository / "workers").exists()
 
 
+@pytest.mark.slow
 def test_a_failed_test_ends_with_pytests_own_words(
     c: Context, repository: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_failed_test_ends_with_pytests_own_words(
     assert " 1 failed, 1 passed in " in last_line(capfd)
 
 
+@pytest.mark.slow
 def test_nothing_selected_is_no_success(c: Context, repository: Path) -> None:
     with pytest.raises(Stop, match="no test matches nothing_like_it") as caught:
         quality.test(c, match="nothing_like_it")
