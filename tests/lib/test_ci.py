@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
 from collections.abc import Mapping
@@ -62,7 +63,9 @@ def test_the_pipelines_logins_become_dockers(
     file = registry.docker_config() / "config.json"
     assert file.is_relative_to(tmp_path / "checkout" / ".slipway")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert json.loads(file.read_text()) == {"auths": {"registry.example.com": {"auth": "dTpw"}}}
+    assert json.loads(file.read_text()) == {
+        "auths": {"registry.example.com": {"auth": base64.b64encode(b"u:p").decode()}}
+    }
     monkeypatch.setenv("DOCKER_AUTH_CONFIG", '{"auths": {}}')
     assert json.loads((registry.docker_config() / "config.json").read_text()) == {"auths": {}}
     own = tmp_path / ".docker" / "config.json"
