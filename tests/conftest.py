@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,11 @@ GITLAB: Mapping[str, str] = {
     "CI_DEFAULT_BRANCH": "main",
     "GITLAB_USER_LOGIN": "ann",
 }
+
+
+def pytest_configure() -> None:
+    """A run in the background of a shell has Ctrl-C ignored, and every program that a test starts would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
