@@ -29,7 +29,7 @@ GITLAB: Mapping[str, str] = {
 
 
 def pytest_configure() -> None:
-    """A run in the background of a shell has Ctrl-C ignored, and every program that a test starts would inherit that."""
+    """A run in the background of a shell ignores Ctrl-C, and every program that a test starts would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
