@@ -20,7 +20,7 @@ from invoke.context import Context
 from invoke.runners import Result
 
 from tasks.lib import build, git, paths, tools
-from tasks.lib.lab import Lab
+from tasks.lib.lab import Lab, find
 from tasks.lib.runner import run
 from tasks.lib.settings import SERVICE
 
@@ -126,7 +126,8 @@ def scratch(
         try:
             yield made
         finally:
-            remove(made)
+            if find() is not None:  # a lab that was taken down took everything with it
+                remove(made)
 
 
 def remove(made: Scratch) -> None:
