@@ -10,7 +10,7 @@ from invoke.context import Context
 from tasks.lib import settings, terminal
 from tasks.lib.errors import Code, Stop
 from tasks.lib.gates import store, waivers
-from tasks.lib.gates.models import Blocked, Finding, GateVerdict, Outcome, Report, Verdict
+from tasks.lib.gates.models import Accepted, Blocked, Finding, GateVerdict, Outcome, Report, Verdict
 from tasks.lib.gates.waivers import Waiver
 from tasks.lib.settings import Environment, Severity
 
@@ -53,20 +53,21 @@ def _gate(verdict: Verdict, env: Environment, sha: str, gate: str, usable: Seque
     if why:
         verdict.blocked.append(Blocked(gate=gate, why=why, fix=fix))
         return GateVerdict(gate=gate, outcome=Outcome.COULD_NOT_RUN, report=report)
-    outcome, waived = Outcome.PASS, []
+    judged = GateVerdict(gate=gate, outcome=Outcome.PASS, report=report)
     for finding in report.findings:
         if finding.severity is not Severity.UNKNOWN and finding.severity not in env.gates.severities:
             continue
         covering = [one for one in usable if one.covers(gate, env.name, GATES, finding)]
         fitting = [one for one in covering if not waivers.too_long_for(one, finding)]
         if fitting:
-            waived.append(finding.id)
+            longest = max(fitting, key=lambda one: one.expires)
+            judged.accepted.append(Accepted(finding=finding, waiver=longest.used()))
             continue
-        outcome = Outcome.FINDINGS
+        judged.outcome = Outcome.FINDINGS
         verdict.blocked.append(_block(gate, finding, too_long=bool(covering)))
-    if waived and outcome is Outcome.PASS:
-        outcome = Outcome.WAIVED
-    return GateVerdict(gate=gate, outcome=outcome, report=report, waived=sorted(set(waived)))
+    if judged.accepted and judged.outcome is Outcome.PASS:
+        judged.outcome = Outcome.WAIVED
+    return judged
 
 
 def _unusable(env: Environment, report: Report, verdict: Verdict) -> tuple[str, str]:

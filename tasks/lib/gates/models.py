@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from enum import Enum
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -120,13 +120,42 @@ class Blocked(Model):
     fix: str = Field("", description="the next command or edit")
 
 
+class UsedWaiver(Model):
+    """A waiver that let a finding through: what the release record keeps of it."""
+
+    id: str
+    package: str = Field(description="package, purl or file, as the waiver names it")
+    expires: date = Field(description="the last day on which it holds, UTC")
+    owner: str = ""
+    approver: str
+    reason: str = ""
+    ticket: str = ""
+
+
+class Accepted(Model):
+    """A finding that does not block, and the waiver that says so."""
+
+    finding: Finding
+    waiver: UsedWaiver
+
+
 class GateVerdict(Model):
     """One gate under the policy of one environment."""
 
     gate: str
     outcome: Outcome
     report: Report | None = None
-    waived: list[str] = Field([], description="ids of findings that a waiver covers")
+    accepted: list[Accepted] = []
+
+    @property
+    def waived(self) -> list[str]:
+        """Ids of the findings that a waiver covers."""
+        return sorted({one.finding.id for one in self.accepted})
+
+    @property
+    def waivers(self) -> list[UsedWaiver]:
+        """The waivers that were needed, each once."""
+        return list({(one.waiver.id, one.waiver.package): one.waiver for one in self.accepted}.values())
 
 
 class Verdict(Model):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from tasks.lib import git, paths
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates.models import Finding
+from tasks.lib.gates.models import Finding, UsedWaiver
 from tasks.lib.settings import Severity
 
 FILE = "gitops/waivers.yaml"
@@ -48,6 +48,18 @@ class Waiver(Strict):
         asked_environments = [name for name in self.applies if name not in gates and name != "all"]
         return (not asked_gates or gate in asked_gates) and (
             not asked_environments or environment in asked_environments
+        )
+
+    def used(self) -> UsedWaiver:
+        """What the verdict and the release record keep of this waiver."""
+        return UsedWaiver(
+            id=self.id,
+            package=self.package,
+            expires=self.expires,
+            owner=self.owner,
+            approver=self.approver,
+            reason=self.reason,
+            ticket=self.ticket or "",
         )
 
 
