@@ -125,6 +125,7 @@ class UsedWaiver(Model):
 
     id: str
     package: str = Field(description="package, purl or file, as the waiver names it")
+    applies: list[str] = Field([], description="gates or environments, as the waiver names them")
     expires: date = Field(description="the last day on which it holds, UTC")
     owner: str = ""
     approver: str

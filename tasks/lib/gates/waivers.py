@@ -55,6 +55,7 @@ class Waiver(Strict):
         return UsedWaiver(
             id=self.id,
             package=self.package,
+            applies=self.applies,
             expires=self.expires,
             owner=self.owner,
             approver=self.approver,
