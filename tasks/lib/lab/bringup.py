@@ -107,6 +107,7 @@ def _bring_up(
     state.remember(home, parts=[part.name for part in parts], images=ids, kubectl=str(found["kubectl"]))
     starts = [Job(part.name, _starter(home, part, groups), part.needs) for part in parts]
     run_all([*starts, *_fillers(c, home, found, archives)], note)
+    health.settle(c, home, found["ctr"])
     state.remember(home, ready=True, recipe=recipe())
 
 

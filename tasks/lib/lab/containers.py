@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tasks.lib.lab import probes
 from tasks.lib.lab.files import put
-from tasks.lib.lab.layout import LOOPBACK, POD_GATEWAY, POD_SUBNET, REGISTRY, REGISTRY_PORT, SYSTEM_PREFIX, Home
+from tasks.lib.lab.layout import (
+    LOOPBACK,
+    POD_GATEWAY,
+    POD_SUBNET,
+    REGISTRY,
+    REGISTRY_PORT,
+    STREAM_PORT,
+    SYSTEM_PREFIX,
+    Home,
+)
 from tasks.lib.lab.processes import NAMESPACE, Part
 
 PAUSE_IMAGE = f"{SYSTEM_PREFIX}/pause:1"
@@ -44,7 +53,7 @@ disabled_plugins = [
   restrict_oom_score_adj = true
   netns_mounts_under_state_dir = true
   stream_server_address = "{LOOPBACK}"
-  stream_server_port = "0"
+  stream_server_port = "{STREAM_PORT}"
   enable_tls_streaming = false
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{PLUGINS}"
@@ -103,7 +112,7 @@ def parts(home: Home, programs: Mapping[str, Path]) -> list[Part]:
         Part(
             "containerd",
             (str(programs["containerd"]), "--config", str(toml)),
-            probes.unix(home.containerd_socket),
+            _serves_pods(home),
             (NAMESPACE,),
             files=(toml,),
             mounts=True,
@@ -127,3 +136,9 @@ def parts(home: Home, programs: Mapping[str, Path]) -> list[Part]:
             env=lean,
         ),
     ]
+
+
+def _serves_pods(home: Home) -> Callable[[], bool]:
+    """Its socket accepts connections early; the kubelet dies of an answer before the streams are served, too."""
+    asks = (probes.unix(home.containerd_socket), probes.tcp(LOOPBACK, STREAM_PORT))
+    return lambda: all(ask() for ask in asks)

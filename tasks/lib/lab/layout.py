@@ -21,6 +21,7 @@ REPOSITORY = "slipway.git"
 API_PORT = 6443
 GIT_PORT = 9418
 REGISTRY_PORT = 5000
+STREAM_PORT = 10010  # where the kubelet fetches the streams of exec and port-forward from containerd
 REGISTRY = f"{LOOPBACK}:{REGISTRY_PORT}"
 GIT_URL = f"git://{ADDRESS}/{REPOSITORY}"
 API_URL = f"https://{ADDRESS}:{API_PORT}"

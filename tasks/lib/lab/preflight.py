@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tasks.lib.errors import Code, Stop
 from tasks.lib.lab import listeners
-from tasks.lib.lab.layout import ADDRESS, API_PORT, GIT_PORT, LOOPBACK, REGISTRY_PORT, Home
+from tasks.lib.lab.layout import ADDRESS, API_PORT, GIT_PORT, LOOPBACK, REGISTRY_PORT, STREAM_PORT, Home
 
 GIB = 1024**3
 LEAST_DISK = 10 * GIB
@@ -23,6 +23,7 @@ PATIENCE = 3.0  # seconds that a port may still be taken
 PORTS: Mapping[str, tuple[tuple[str, int], ...]] = {
     "etcd": ((LOOPBACK, 2379), (LOOPBACK, 2380)),
     "apiserver": ((ADDRESS, API_PORT),),
+    "containerd": ((LOOPBACK, STREAM_PORT),),
     "controller-manager": ((LOOPBACK, 10257),),
     "scheduler": ((LOOPBACK, 10259),),
     "kubelet": ((ADDRESS, 10250), (LOOPBACK, 10248)),
