@@ -52,7 +52,7 @@ def test_the_list_names_every_task() -> None:
 def test_a_reader_that_stops_early_is_no_error() -> None:
     for line in ("--list", "--help"):
         done = subprocess.run(
-            f"./inv {line} | head -n 1", shell=True, cwd=paths.ROOT, capture_output=True, text=True, timeout=60
+            ["sh", "-c", f"./inv {line} | head -n 1"], cwd=paths.ROOT, capture_output=True, text=True, timeout=60
         )
         assert (done.stdout.count("\n"), done.stderr) == (1, "")
 

@@ -11,7 +11,7 @@ from invoke.context import Context
 from tasks import scan
 from tasks.lib import gates, paths, tools
 from tasks.lib.errors import Stop
-from tasks.lib.gates import store
+from tasks.lib.gates import gitlab, store
 from tasks.lib.gates.models import Canary, Finding, Outcome, Report
 from tasks.lib.settings import Environment, Severity
 
@@ -61,16 +61,16 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch, outcome: Outcome, of_gate: 
 
 
 def test_could_not_run_outranks_findings(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcomes = {"secrets": Outcome.FINDINGS, "deps": Outcome.COULD_NOT_RUN, "config": Outcome.PASS}
-    gate_that_ends(monkeypatch, outcomes)
+    passed = dict.fromkeys(gates.SOURCE_GATES, Outcome.PASS)
+    gate_that_ends(monkeypatch, {**passed, "secrets": Outcome.FINDINGS, "deps": Outcome.COULD_NOT_RUN})
     assert code(scan.scan) == 4
 
 
-def test_the_three_scans_run_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    together = threading.Barrier(3, timeout=20)
+def test_the_scans_run_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(len(gates.SOURCE_GATES), timeout=20)
 
     def check(gate: str, sha: str) -> Report:
-        together.wait()  # breaks, and fails the test, unless all three are here at once
+        together.wait()  # breaks, and fails the test, unless all are here at once
         return keep(gate, sha, Outcome.PASS)
 
     for gate in gates.SOURCE_GATES:
@@ -78,11 +78,11 @@ def test_the_three_scans_run_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -
     assert code(scan.scan) == 0
 
 
-def test_gate_demands_all_four_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gate_demands_all_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
     gate_that_ends(monkeypatch, dict.fromkeys(gates.SOURCE_GATES, Outcome.PASS))
     assert code(scan.scan) == 0
     assert code(scan.gate) == 4
-    assert code(scan.gate, require="secrets, deps,config") == 0
+    assert code(scan.gate, require="secrets, deps,config,code") == 0
     assert code(scan.gate, require="secret") == 2
 
 
@@ -95,4 +95,4 @@ def test_each_gate_leaves_its_report_for_gitlab(monkeypatch: pytest.MonkeyPatch,
     gate_that_ends(monkeypatch, dict.fromkeys(gates.SOURCE_GATES, Outcome.PASS))
     assert code(scan.scan) == 0
     written = {path.name for path in tmp_path.rglob("gl-*.json")}
-    assert written == {"gl-secret-detection-report.json", "gl-dependency-scanning-report.json", "gl-sast-report.json"}
+    assert written == {gitlab.NAMES[gate] for gate in gates.SOURCE_GATES}

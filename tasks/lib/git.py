@@ -98,6 +98,15 @@ def archive(c: Context, sha: str, dest: Path, subfolder: str = "", repo: Path = 
     return dest
 
 
+def unpack(c: Context, sha: str, folder: Path, *only: str, subfolder: str = "", repo: Path = ROOT) -> Path:
+    """Puts the commit's files, or those of one folder, into `folder`; `only` narrows to these paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    packed = archive(c, sha, folder.with_name(f"{folder.name}.tar"), subfolder, repo)
+    run(c, ["tar", "-xf", packed, "-C", folder, *only], step="unpack the commit", timeout=QUERY_SECONDS, quiet=True)
+    packed.unlink()
+    return folder
+
+
 def person(c: Context, repo: Path = ROOT) -> str:
     """Who Git thinks works here, as 'Name <mail>'."""
     import getpass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -126,9 +125,7 @@ def build(c: Context, engine: Engine, sha: str) -> Built:
     arguments = {"REVISION": sha, "CREATED": created, "SOURCE_DATE_EPOCH": str(commit.epoch)}
     arguments |= {"BASE_IMAGE": base, "BUILDER_IMAGE": engine.builder_image, "SOURCE": engine.source}
     with tempfile.TemporaryDirectory(prefix="slipway-build-") as folder, terminal.step(f"Build image {sha[:12]}"):
-        tree = Path(folder) / "context"
-        with tarfile.open(git.archive(c, sha, Path(folder) / "context.tar", CONTEXT)) as tar:
-            tar.extractall(tree)  # noqa: S202 - written by git archive a line above
+        tree = git.unpack(c, sha, Path(folder) / "context", subfolder=CONTEXT)
         buildx(c, engine, tree, reference(sha), arguments, commit.epoch)
         lock = hashlib.sha256((tree / "requirements.txt").read_bytes()).hexdigest()
     with client(engine) as docker, terminal.step("Save image archive"):

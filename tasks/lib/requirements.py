@@ -12,10 +12,11 @@ from tasks.lib.runner import run
 
 # Folder of each requirements.in and the Python range that its lock must hold for. The service comes first: its tests
 # run with our packages, which must therefore be the versions that it ships with.
+PROGRAMS = ("bandit", "go", "node", "safety")
 LOCKS: dict[Path, list[str]] = {
     ROOT / "service": ["--python-version", "3.11"],
     ROOT: ["--universal", "--python-version", "3.10", "--constraint", "service/requirements.txt"],
-    **{ROOT / "tools" / name: ["--universal", "--python-version", "3.10"] for name in ("go", "node", "safety")},
+    **{ROOT / "tools" / name: ["--universal", "--python-version", "3.10"] for name in PROGRAMS},
 }
 HEADER = "# Locked from requirements.in with hashes: ./inv requirements.lock\n"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -48,9 +47,7 @@ def build(c: Context, engine: Engine, sha: str) -> str:
     with tempfile.TemporaryDirectory(prefix="slipway-toolbox-") as place:
         folder = Path(place)
         tree = folder / "context"
-        with tarfile.open(git.archive(c, sha, folder / "commit.tar")) as tar:
-            wanted = [member for member in tar if member.name.split("/", 1)[0] in CHECKOUT]
-            tar.extractall(tree / "checkout", wanted)  # noqa: S202 - written by git archive a line above
+        git.unpack(c, sha, tree / "checkout", *CHECKOUT)
         shutil.copy(tree / "checkout" / FOLDER / "Dockerfile", tree / "Dockerfile")
         _copy_programs(c, names, tree / "cache")
         secrets = _package_sources(c, folder)

@@ -12,7 +12,7 @@ from tests.ci.conftest import Clone
 
 # The shell executor has no services; the lab's engine stands in. In a folder that Git ignores: the tree stays clean.
 WITHOUT_SERVICES = "include: [{local: .gitlab-ci.yml}]\n.engine: {services: []}\n"
-JOBS = ("lint", "scan:secrets", "scan:deps", "scan:config", "scan:gate", "build")
+JOBS = ("lint", "scan:secrets", "scan:deps", "scan:config", "scan:code", "scan:gate", "build")
 
 
 @pytest.mark.lab

@@ -118,18 +118,18 @@ def test_the_whole_history_is_there(pipeline: dict[str, Any]) -> None:
 def test_reports_are_the_files_that_the_gates_write(jobs: Jobs) -> None:
     security = set(gitlab.KINDS.values())
     named = {
-        kind: path
+        (kind, path)
         for job in jobs.values()
         for kind, path in job.get("artifacts", {}).get("reports", {}).items()
         if kind in security
     }
     folder = ".slipway/releases/$CI_COMMIT_SHA/reports"
-    assert named == {kind: f"{folder}/{gitlab.NAMES[gate]}" for gate, kind in gitlab.KINDS.items()}
+    assert named == {(kind, f"{folder}/{gitlab.NAMES[gate]}") for gate, kind in gitlab.KINDS.items()}
     assert str(paths.release("$CI_COMMIT_SHA").relative_to(paths.ROOT) / "reports") == folder
 
 
 def test_what_a_job_reads_is_handed_on_by_the_jobs_that_it_needs(jobs: Jobs) -> None:
-    gates = {"scan:secrets", "scan:deps", "scan:config"}
+    gates = {"scan:secrets", "scan:deps", "scan:config", "scan:code"}
     assert gates <= set(jobs["build"]["needs"]) & set(jobs["scan:gate"]["needs"])
     for name in (*gates, "build"):
         assert jobs[name]["artifacts"]["paths"] == [".slipway/releases/"]

@@ -19,7 +19,9 @@ CI_VARIABLES = ("CI_MERGE_REQUEST_DIFF_BASE_SHA", "CI_COMMIT_BEFORE_SHA", "CI_DE
 @pytest.fixture(scope="session")
 def programs() -> dict[str, Path]:
     """The real scanners, looked up before any test gets a cache of its own."""
-    return tools.paths(Context(), ["trufflehog", "safety", "trivy", "trivydb", "helm", "kubeconform"])
+    return tools.paths(
+        Context(), ["trufflehog", "safety", "trivy", "trivydb", "helm", "kubeconform", "bandit", "shellcheck"]
+    )
 
 
 @pytest.fixture

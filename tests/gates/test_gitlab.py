@@ -20,6 +20,7 @@ FILES = {
     "deps": "dependency-scanning-report-format.json",
     "image": "container-scanning-report-format.json",
     "config": "sast-report-format.json",
+    "code": "sast-report-format.json",
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,7 @@ def added(stage: Stage) -> Row:
     sha, lab = stage.release("a"), stage.user.lab
     engine = Engine(lab.docker_host)
     with tempfile.TemporaryDirectory(prefix="slipway-naive-") as folder:
-        tree = Path(folder) / "tree"
-        with tarfile.open(git.archive(stage.c, sha, Path(folder) / "tree.tar", "service", stage.user.folder)) as tar:
-            tar.extractall(tree)  # noqa: S202 - written by git archive a line above
+        tree = git.unpack(stage.c, sha, Path(folder) / "tree", subfolder="service", repo=stage.user.folder)
         shutil.copyfile(DATA / "naive.Dockerfile", tree / "Dockerfile")
         with terminal.step("Build the naive image"):
             image.buildx(stage.c, engine, tree, NAIVE, {"BASE_IMAGE": lab.base_image}, epoch=0)

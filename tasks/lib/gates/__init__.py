@@ -13,28 +13,28 @@ from invoke.context import Context
 
 from tasks.lib import terminal, tools
 from tasks.lib.errors import Stop
-from tasks.lib.gates import config_gate, deps_gate, gitlab, image_gate, judgement, secrets_gate, store
+from tasks.lib.gates import code_gate, config_gate, deps_gate, gitlab, image_gate, judgement, secrets_gate, store
 from tasks.lib.gates.image_gate import sbom
-from tasks.lib.gates.judgement import GATES
-from tasks.lib.gates.models import Finding, GateVerdict, Outcome, Report, Verdict
+from tasks.lib.gates.models import GATES, SOURCE_GATES, Finding, GateVerdict, Outcome, Report, Verdict
 from tasks.lib.settings import Environment
 
-SOURCE_GATES = ("secrets", "deps", "config")
 CHECKS: dict[str, Callable[[Context, Environment, str], Report]] = {
     "secrets": secrets_gate.check,
     "deps": deps_gate.check,
     "config": config_gate.check,
+    "code": code_gate.check,
 }
 PROGRAMS = {
     "secrets": ["trufflehog"],
     "deps": ["safety"],
     "config": ["trivy", "helm", "kubeconform"],
+    "code": ["bandit", "shellcheck"],
     "image": ["trivy", "trivydb"],
 }
 
 
 def source(c: Context, env: Environment, sha: str, gate: str) -> Report:
-    """Runs one gate of the sources (secrets, deps, config) over a commit; its report is kept and returned."""
+    """Runs one gate of the sources (secrets, deps, config, code) over a commit; its report is kept and returned."""
     with terminal.step(f"scan.{gate}"):
         report = CHECKS[gate](c, env, sha)
     _announce(report)

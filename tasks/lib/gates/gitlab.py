@@ -12,12 +12,19 @@ from tasks.lib.gates import store
 from tasks.lib.gates.models import Finding, Outcome, Report
 
 VERSION = "15.2.4"
-KINDS = {"secrets": "secret_detection", "deps": "dependency_scanning", "image": "container_scanning", "config": "sast"}
+KINDS = {
+    "secrets": "secret_detection",
+    "deps": "dependency_scanning",
+    "image": "container_scanning",
+    "config": "sast",
+    "code": "sast",
+}
 NAMES = {
     "secrets": "gl-secret-detection-report.json",
     "deps": "gl-dependency-scanning-report.json",
     "image": "gl-container-scanning-report.json",
     "config": "gl-sast-report.json",
+    "code": "gl-code-sast-report.json",
 }
 
 

@@ -10,12 +10,11 @@ from invoke.context import Context
 from tasks.lib import settings, terminal
 from tasks.lib.errors import Code, Stop
 from tasks.lib.gates import store, waivers
-from tasks.lib.gates.models import Accepted, Blocked, Finding, GateVerdict, Outcome, Report, Verdict
+from tasks.lib.gates.models import GATES, Accepted, Blocked, Finding, GateVerdict, Outcome, Report, Verdict
 from tasks.lib.gates.waivers import Waiver
 from tasks.lib.settings import Environment, Severity
 
 NEXT = "next: "  # starts the note of a report that holds the next command
-GATES = ("secrets", "deps", "config", "image")
 ACCEPTED_SNAPSHOT = "compared with the shipped snapshot of {date}, not with today's advisories"
 
 

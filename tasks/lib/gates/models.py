@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.lib.settings import Severity
 
 FORMAT = 1
+SOURCE_GATES = ("secrets", "deps", "config", "code")
+GATES = (*SOURCE_GATES, "image")
+"""Every gate, in the order of a pipeline; a release needs each of them. Named here and nowhere else."""
 
 
 class Outcome(str, Enum):
@@ -40,6 +43,7 @@ class Finding(Model):
     commit: str = ""
     url: str = ""
     aliases: list[str] = []
+    purl: str = Field("", description="package URL, where the scanner knows the ecosystem")
 
     @property
     def where(self) -> str:
@@ -70,6 +74,7 @@ class Covered(Model):
     bytes: int = 0
     packages: int = 0
     files: list[str] = []
+    lines: int = 0
     os: str = ""
 
 
@@ -164,6 +169,7 @@ class Verdict(Model):
 
     commit: str
     environment: str
+    judged: datetime = Field(default_factory=lambda: datetime.now(timezone.utc))
     gates: list[GateVerdict] = []
     blocked: list[Blocked] = []
     warnings: list[str] = []

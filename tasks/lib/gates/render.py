@@ -38,10 +38,8 @@ def gather(c: Context, sha: str, scratch: Path, repo: Path = paths.ROOT) -> Mate
         if needed not in files:
             raise Stop(f"config: commit {sha[:8]} has no {needed}", Code.COULD_NOT_RUN)
     source, folder = scratch / "commit", scratch / "tree"
-    source.mkdir()
-    archive = git.archive(c, sha, scratch / "commit.tar", repo=repo)
     roots = sorted({root for root in (DOCKERFILE, CHART, TERRAFORM, ENVIRONMENTS) for f in files if f.startswith(root)})
-    run(c, ["tar", "-xf", archive, "-C", source, *roots], step="unpack the commit", timeout=60, quiet=True)
+    git.unpack(c, sha, source, *roots, repo=repo)
     material = Material(
         folder, terraform=[file for file in files if file.startswith(TERRAFORM) and file.endswith(".tf")]
     )
