@@ -9,6 +9,7 @@ from tasks import bench, delivery, docs, doctor, gitops, image, lab, quality, re
 ns = Collection(
     # The way of a release, typed most, at the root.
     delivery.build,
+    delivery.record,
     delivery.push,
     delivery.deploy,
     delivery.rollback,

@@ -21,6 +21,22 @@ def build(c: Context, env: str = "local", release: str = "", dirty: bool = False
 
 
 @task(auto_shortflags=False, help={"env": words.ENV, "release": words.RELEASE, "dirty": words.DIRTY})
+def record(c: Context, env: str = "local", release: str = "", dirty: bool = False) -> None:
+    """Write the release record of what was built and scanned.
+
+    The last part of build, for pipelines that build and scan in jobs of their own: nothing is built or scanned again.
+    Exit 3: findings block. Exit 4: the image, its SBOM or a report is missing, or they are not of one image.
+    """
+    from tasks.lib import build, settings, terminal
+
+    environment = settings.load(env)
+    sha = build.commit_of(c, environment, release, dirty)
+    written = build.write_record(c, environment, sha)
+    terminal.good(f"recorded {sha[:12]} (image {written.predicate.image_id[7:19]}); all gates passed")
+    terminal.say(f"  next: ./inv push --env {env}")
+
+
+@task(auto_shortflags=False, help={"env": words.ENV, "release": words.RELEASE, "dirty": words.DIRTY})
 def push(c: Context, env: str = "local", release: str = "", dirty: bool = False) -> None:
     """Push the image (SHA tag and latest) and its record."""
     from tasks.lib import build, publish, settings, target, terminal

@@ -11,11 +11,10 @@ from tasks.lib import words
 @task(auto_shortflags=False, help={"env": words.ENV, "release": words.RELEASE, "dirty": words.DIRTY})
 def build(c: Context, env: str = "local", release: str = "", dirty: bool = False) -> None:
     """Build the image of a commit and save its archive."""
-    from tasks.lib import build, image, settings, target
+    from tasks.lib import build, settings
 
     environment = settings.load(env)
-    sha = build.commit_of(c, environment, release, dirty)
-    image.build(c, target.engine(c, environment), sha)
+    build.make_image(c, environment, build.commit_of(c, environment, release, dirty))
 
 
 @task(

@@ -80,15 +80,15 @@ def code(c: Context, env: str = "local", release: str = "") -> None:
     auto_shortflags=False,
 )
 def image(c: Context, env: str = "local", release: str = "", image: str = "") -> None:
-    """Look up every package of the built image.
+    """Look up every package of the built image; write its SBOM.
 
     Exit 0: it ran, whatever it found (scan.gate decides). Exit 4: it could not run.
     """
-    from tasks.lib import gates, git, paths, settings
+    from tasks.lib import build, gates, git, settings
 
     environment = settings.load(env)
     sha = git.resolve(c, release or "HEAD")
-    report = gates.image(c, environment, sha, image or paths.release(sha) / "image.tar")
+    report = gates.image(c, environment, sha, image) if image else build.scan_image(c, environment, sha)
     _stop_unless_it_ran("image", report.reason, report.outcome is not gates.Outcome.COULD_NOT_RUN)
 
 

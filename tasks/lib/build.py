@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 
 from invoke.context import Context
+from pydantic import AwareDatetime, BaseModel
 
 from tasks.lib import ci, gates, git, image, paths, record, target
 from tasks.lib.errors import Code, Stop
-from tasks.lib.record import REQUIRED_GATES, BuildInputs, GateEntry, Predicate, Record
+from tasks.lib.gates import store
+from tasks.lib.record import BuildInputs, GateEntry, Predicate, Record
 from tasks.lib.runner import run
 from tasks.lib.settings import SERVICE, Environment
 
+BUILT, SBOM = "built.json", "sbom.cdx.json"
 DIRTY = "Slipway snapshot of uncommitted changes"
 
 
@@ -68,27 +72,81 @@ def is_dirty_release(c: Context, sha: str) -> bool:
 
 def build(c: Context, env: Environment, sha: str) -> Record:
     """Everything between a commit and its record. Raises Stop 3 or 4 when a gate says no; then no record is left."""
+    make_image(c, env, sha)
+    scan_image(c, env, sha)
+    return write_record(c, env, sha)
+
+
+class Made(BaseModel):
+    """What image.build leaves beside the archive."""
+
+    started: AwareDatetime
+    built: image.Built
+
+
+def make_image(c: Context, env: Environment, sha: str) -> Made:
+    """Builds the image and keeps beside its archive what it was built from, for the job that writes the record."""
     folder = paths.release(sha)
-    path = folder / record.FILE
-    path.unlink(missing_ok=True)
-    engine = target.engine(c, env)
-    built = image.build(c, engine, sha)
-    seen = gates.image(c, env, sha, image.archive(sha)).subject
-    if seen and seen != built.image_id:
-        raise Stop(
-            f"the gate scanned image {seen[7:19]}, but {built.image_id[7:19]} was built",
-            Code.COULD_NOT_RUN,
-            "./inv build",
-        )
-    sbom = folder / "sbom.cdx.json"
-    gates.sbom(c, image.archive(sha), sbom)
-    verdict = gates.verdict(c, env, sha, REQUIRED_GATES)
-    made = _record(c, sha, built, sbom, verdict)
-    half = path.with_suffix(".part")
-    half.write_text(made.text(), encoding="utf-8")
-    half.replace(path)
+    for outdated in (record.FILE, BUILT, SBOM):
+        (folder / outdated).unlink(missing_ok=True)
+    started = datetime.now(timezone.utc)
+    made = Made(started=started, built=image.build(c, target.engine(c, env), sha))
+    store.write_text(folder / BUILT, made.model_dump_json(indent=2) + "\n")
     _forget_old_archives()
     return made
+
+
+def scan_image(c: Context, env: Environment, sha: str) -> gates.Report:
+    """Scans the archive that make_image left; writes its SBOM unless the scan could not run."""
+    report = gates.image(c, env, sha, image.archive(sha))
+    if report.outcome is not gates.Outcome.COULD_NOT_RUN:
+        gates.sbom(c, image.archive(sha), paths.release(sha) / SBOM)
+    return report
+
+
+def write_record(c: Context, env: Environment, sha: str) -> Record:
+    """The record of what was built and scanned, by this run or by earlier jobs; nothing is built or scanned again.
+
+    Raises Stop 3 or 4 when a gate says no or something is missing; then no record is left.
+    """
+    path = paths.release(sha) / record.FILE
+    path.unlink(missing_ok=True)
+    verdict = gates.verdict(c, env, sha, gates.GATES)
+    built = _made(sha).built
+    sbom = paths.release(sha) / SBOM
+    seen = next((gate.report.subject for gate in verdict.gates if gate.gate == "image" and gate.report), "")
+    for what, found in (("the gate scanned", seen), ("the SBOM is of", _image_of(sbom))):
+        if found != built.image_id:
+            raise Stop(
+                f"{what} image {found[7:19] or 'nothing'}, but {built.image_id[7:19]} was built",
+                Code.COULD_NOT_RUN,
+                "./inv build",
+            )
+    made = _record(c, sha, built, sbom, verdict)
+    store.write_text(path, made.text())
+    return made
+
+
+def _made(sha: str) -> Made:
+    """What make_image kept. Raises Stop (4) when it is missing or damaged."""
+    path = paths.release(sha) / BUILT
+    try:
+        return Made.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Stop(
+            f"record: {BUILT} of {sha[:12]} does not say what was built: {str(error).splitlines()[0]}",
+            Code.COULD_NOT_RUN,
+            "./inv build",
+        ) from error
+
+
+def _image_of(sbom: Path) -> str:
+    """The image ID that an SBOM of Trivy names, '' when it names none."""
+    try:
+        described = json.loads(sbom.read_text(encoding="utf-8"))["metadata"]["component"]["properties"]
+        return next((str(one["value"]) for one in described if one["name"] == "aquasecurity:trivy:ImageID"), "")
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 KEPT_ARCHIVES = 5
