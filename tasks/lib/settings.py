@@ -5,14 +5,16 @@ from __future__ import annotations
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.lib.errors import Code, Stop
 from tasks.lib.paths import ROOT
 
 ENVIRONMENTS = ROOT / "gitops" / "environments"
 SERVICE = "slipway-service"
+MIRRORED_ADVISORIES, MIRRORED_TRIVY = "osv/PyPI/all.zip", "trivy/db.tar.gz"  # below each of gates.mirrors
 
 
 class Severity(str, Enum):
@@ -58,6 +60,20 @@ class GitRemote(Strict):
     branch: str = "main"
 
 
+def _place(text: str) -> str:
+    """A place that a database can be had from; a login in it would end up in reports."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https", "file") and not text.startswith("/"):
+        raise ValueError("neither an http(s):// or file:// URL nor an absolute path")
+    if parts.username or parts.password:
+        raise ValueError("holds a login; put it into ~/.netrc instead")
+    return text
+
+
+Place = Annotated[str, AfterValidator(_place)]
+Coverage = Literal["pip", "os", "debian"]
+
+
 class Gates(Strict):
     """What a release must pass before it may run here."""
 
@@ -66,14 +82,33 @@ class Gates(Strict):
     allow_snapshot: bool = Field(
         False, description="accept the advisories shipped with Slipway where no newer are reachable"
     )
-    advisories: list[str] = Field(
+    required_coverage: list[Coverage] = Field(
+        default=["pip", "os"],
+        min_length=1,
+        description="what the scan of the image must have proven to see; os: the operating system of that image",
+    )
+    mirrors: list[Place] = Field(
+        default=[],
+        description="folders or URLs that `scan.update --export` filled, in order; where set, nothing else is asked",
+    )
+    advisories: list[Place] = Field(
         default=["https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"],
-        description="OSV zip files of PyPI advisories, tried in order; a file:// URL names an air-gapped copy",
+        description="OSV zip files of PyPI advisories (URL or path), tried in order",
     )
     trivy_databases: list[str] = Field(
         default=["mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"],
-        description="registries of Trivy's database, tried in order",
+        description="registries of Trivy's database, or URLs or paths of its db.tar.gz, tried in order",
     )
+
+    @property
+    def advisory_places(self) -> list[str]:
+        """Where OSV zip files are looked for, in this order."""
+        return [f"{mirror.rstrip('/')}/{MIRRORED_ADVISORIES}" for mirror in self.mirrors] or list(self.advisories)
+
+    @property
+    def trivy_places(self) -> list[str]:
+        """Where Trivy's database is looked for, in this order."""
+        return [f"{mirror.rstrip('/')}/{MIRRORED_TRIVY}" for mirror in self.mirrors] or list(self.trivy_databases)
 
 
 class Smoke(Strict):

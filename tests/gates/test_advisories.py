@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import shutil
-import threading
 import zipfile
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from tasks.lib import paths
-from tasks.lib.gates import advisories, sources
+from tasks.lib.gates import advisories, kept, sources
 from tasks.lib.settings import Environment, Gates, Severity
+from tests.gates.web import WebServer
 
 
 @pytest.fixture(autouse=True)
@@ -24,16 +22,11 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
+def server(tmp_path: Path) -> Iterator[WebServer]:
     """A web server on this machine with the advisories as all.zip."""
-    root = tmp_path / "www"
-    root.mkdir()
-    shutil.copy(sources.SNAPSHOT, root / "all.zip")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(root))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}/all.zip"
-        running.shutdown()
+    with WebServer(tmp_path / "www") as running:
+        shutil.copy(sources.SNAPSHOT, running.root / "all.zip")
+        yield running
 
 
 def using(env: Environment, *urls: str) -> Environment:
@@ -41,21 +34,25 @@ def using(env: Environment, *urls: str) -> Environment:
 
 
 def test_a_reachable_source_is_no_snapshot_and_its_copy_is_kept(
-    env: Environment, server: str, monkeypatch: pytest.MonkeyPatch
+    env: Environment, server: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = sources.find(using(env, "http://127.0.0.1:9/all.zip", server))
-    assert not found.snapshot and found.name == server
-    monkeypatch.setattr(sources, "FRESH_HOURS", 0.0)
-    kept = sources.find(using(env, "http://127.0.0.1:9/all.zip"))
-    assert not kept.snapshot and kept.path == found.path and "kept copy" in kept.name
-    assert "not reachable" in kept.note
+    found = sources.find(using(env, "http://127.0.0.1:9/all.zip", server.url))
+    assert not found.snapshot and found.name == server.url
+    monkeypatch.setattr(kept, "FRESH", timedelta(0))
+    Path(server.root, "all.zip").unlink()
+    again = sources.find(using(env, server.url))
+    assert not again.snapshot and again.path == found.path and "kept copy" in again.name
+    assert "the server answered 404" in again.note
+    # Another environment that names other places gets nothing of it.
+    assert sources.find(using(env, "http://127.0.0.1:9/all.zip")).snapshot
 
 
 def test_a_file_url_names_an_air_gapped_copy(env: Environment, tmp_path: Path) -> None:
-    copy = tmp_path / "copy.zip"
+    copy = tmp_path / "all.zip"
     shutil.copy(sources.SNAPSHOT, copy)
     found = sources.find(using(env, copy.as_uri()))
-    assert not found.snapshot and found.path == copy
+    assert not found.snapshot and found.name == copy.as_uri()
+    assert sources.find(using(env, str(tmp_path))).digest == found.digest
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", None])
@@ -73,8 +70,7 @@ def test_a_broken_source_is_refused_and_the_snapshot_says_why(
 
 
 def test_the_snapshot_is_read_whole() -> None:
-    source = sources.Source(sources.SNAPSHOT, "snapshot", "sha256:0", snapshot=True)
-    found, newest = advisories.read(source)
+    found, newest = advisories.read(sources.SNAPSHOT, "the snapshot")
     assert len(found) > 2600 and newest == datetime(2024, 10, 10, 17, 22, tzinfo=timezone.utc)
     assert all(advisory.spans or advisory.versions for advisory in found)
 

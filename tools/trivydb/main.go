@@ -1,9 +1,12 @@
-// Trivydb writes a vulnerability database that Trivy reads (schema 2) from a file of entries.
+// Trivydb writes a vulnerability database that Trivy reads (schema 2) from a file of entries, and says what one holds.
 //
 //	trivydb FOLDER ENTRIES
+//	trivydb list FOLDER
 //
 // Each line is one entry: {"path": ["pip::source", "django"], "key": "CVE-2019-19844", "value": {...}}. The path names
 // nested buckets. FOLDER gets trivy.db; who calls it writes metadata.json, which makes the database complete.
+//
+// list prints {"buckets": {"debian 12": 7, ...}}: the keys directly below each top-level bucket.
 package main
 
 import (
@@ -69,19 +72,51 @@ func write(folder string, in io.Reader) (int, error) {
 	return count, errors.Join(err, db.Close())
 }
 
+func list(folder string) (map[string]map[string]int, error) {
+	file := filepath.Join(folder, "trivy.db")
+	db, err := bolt.Open(file, 0o444, &bolt.Options{Timeout: 5 * time.Second, ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	buckets := map[string]int{}
+	err = db.View(func(tx *bolt.Tx) error {
+		return tx.ForEach(func(name []byte, bucket *bolt.Bucket) error {
+			count := 0
+			err := bucket.ForEach(func(_, _ []byte) error { count++; return nil })
+			buckets[string(name)] = count
+			return err
+		})
+	})
+	return map[string]map[string]int{"buckets": buckets}, err
+}
+
+func writeFrom(folder, file string) (int, error) {
+	entries, err := os.Open(file)
+	if err != nil {
+		return 0, err
+	}
+	defer entries.Close()
+	return write(folder, entries)
+}
+
 func main() {
 	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: trivydb FOLDER ENTRIES")
+		fmt.Fprintln(os.Stderr, "usage: trivydb FOLDER ENTRIES | trivydb list FOLDER")
 		os.Exit(2)
 	}
-	count := 0
-	entries, err := os.Open(os.Args[2])
+	var answer any
+	var err error
+	if os.Args[1] == "list" {
+		answer, err = list(os.Args[2])
+	} else {
+		answer, err = writeFrom(os.Args[1], os.Args[2])
+	}
 	if err == nil {
-		count, err = write(os.Args[1], entries)
+		err = json.NewEncoder(os.Stdout).Encode(answer)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "trivydb:", err)
 		os.Exit(1)
 	}
-	fmt.Println(count)
 }

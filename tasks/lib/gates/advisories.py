@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,10 +15,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates import sources
-from tasks.lib.gates.sources import Source
+from tasks.lib.gates import download
 from tasks.lib.settings import Severity
 
+MINIMUM = 1000  # advisories; PyPI has had more since 2022, so fewer means a broken source
+NO_ZIP = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
+NO_OSV = (KeyError, ValueError, TypeError, AttributeError)
 SPEECH = {"CRITICAL": Severity.CRITICAL, "HIGH": Severity.HIGH, "MODERATE": Severity.MEDIUM, "LOW": Severity.LOW}
 
 
@@ -61,26 +64,24 @@ class Advisory:
         return sorted(v for v in self.versions if not any(span.holds(Version(v)) for span in self.spans))
 
 
-def read(source: Source) -> tuple[list[Advisory], datetime]:
-    """All advisories of a source, those of one vulnerability joined under its CVE, and the time of the newest (UTC).
+def read(path: Path, name: str) -> tuple[list[Advisory], datetime]:
+    """All advisories of a zip, those of one vulnerability joined under its CVE, and the time of the newest (UTC).
 
-    Raises Stop (4) when the file is damaged or holds too few of them.
+    name: what to call the zip. Raises Stop (4) when it is damaged or holds too few of them.
     """
     joined: dict[tuple[str, str], Advisory] = {}
     newest = ""
     try:
-        for entry in _entries(source.path):
+        for entry in _entries(path):
             newest = max(newest, entry["modified"])
             for advisory in _advisories(entry):
                 known = joined.setdefault((advisory.id, advisory.package), advisory)
                 if known is not advisory:
                     _join(known, advisory)
-    except (zipfile.BadZipFile, OSError, KeyError, ValueError, TypeError) as error:
-        raise Stop(
-            f"the advisories of {source.name} cannot be read: {sources.short(error)}", Code.COULD_NOT_RUN
-        ) from error
-    if len(joined) < sources.MINIMUM:
-        raise Stop(f"the advisories of {source.name} are only {len(joined)}", Code.COULD_NOT_RUN)
+    except (*NO_ZIP, *NO_OSV) as error:
+        raise Stop(f"{name} cannot be read: {download.short(error)}", Code.COULD_NOT_RUN) from error
+    if len(joined) < MINIMUM:
+        raise Stop(f"{name} has only {len(joined)} advisories", Code.COULD_NOT_RUN)
     return list(joined.values()), datetime.fromisoformat(newest[:19] + "+00:00")
 
 
@@ -123,7 +124,23 @@ def _severity(entry: dict[str, Any], affected: dict[str, Any]) -> Severity:
         said = str(place.get("database_specific", {}).get("severity", "")).upper()
         if said in SPEECH:
             return SPEECH[said]
-    return Severity.UNKNOWN
+    vectors = [one for place in (entry, affected) for one in place.get("severity", [])]
+    return min((_band(one) for one in vectors), key=list(Severity).index, default=Severity.UNKNOWN)
+
+
+def _band(rating: dict[str, str]) -> Severity:
+    """The band of a CVSS vector's base score: of the specification for 3 and 4, of the NVD for 2, which has none.
+
+    A score of 0.0 ("None") counts as LOW: it was rated. What is no vector of a known version rates nothing.
+    """
+    import cvss
+
+    kinds = {"CVSS_V2": cvss.CVSS2, "CVSS_V3": cvss.CVSS3, "CVSS_V4": cvss.CVSS4}
+    try:
+        band = kinds[rating["type"]](rating["score"]).severities()[0].upper()
+    except (KeyError, cvss.exceptions.CVSSError):
+        return Severity.UNKNOWN
+    return Severity.LOW if band == "NONE" else Severity.__members__.get(band, Severity.UNKNOWN)
 
 
 def _valid(version: str) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,23 @@ from tasks.lib.gates.models import Database
 from tasks.lib.gates.sources import Source
 from tasks.lib.settings import Environment, Severity
 
-BUILD = 1  # raise when the built files change, so that caches are made anew
+BUILD = 2  # raise when the built files change, so that caches are made anew
 PIP_BUCKET = "pip::Open Source Vulnerability"
+UNUSED_DAYS = 14  # then a built database is removed; it can be built again
 
 
 @dataclass(frozen=True)
 class Built:
-    """A database in a folder, and what is known about it."""
+    """A database in a folder, and what is known about it.
+
+    details: per advisory, where the file itself says less. holds: packages by ecosystem or operating system.
+    """
 
     folder: Path
     about: Database
     details: dict[str, dict[str, Any]]
+    holds: dict[str, int] = field(default_factory=dict)
+    unrated: int = 0
 
 
 def safety(env: Environment) -> Built:
@@ -53,13 +59,34 @@ def snapshot_for_trivy(env: Environment, write: Callable[[Path, list[Advisory]],
     return _built(env, "trivy", files)
 
 
+def identity(env: Environment, gate: str) -> str:
+    """Says in milliseconds, and without a network, which database a scan would use now.
+
+    The same answer means the same database. 'none': the gate compares with none. '': it takes a scan to know, because
+    a place has to be asked again or because there is no database.
+    """
+    from tasks.lib.gates import trivy_database
+
+    if gate == "image":
+        registry = trivy_database.settled(env)
+        if registry is None or registry:
+            return registry or ""
+    elif gate != "deps":
+        return "none"
+    source = sources.settled(env)
+    if source is None:
+        return ""
+    return f"{'snapshot' if source.snapshot else 'advisories'} {source.digest} build {BUILD}"
+
+
 def _built(env: Environment, name: str, write: Callable[[Path, list[Advisory], datetime], None]) -> Built:
     source = sources.find(env)
     home = paths.cache() / "databases" / name
     folder = home / f"{source.digest.removeprefix('sha256:')[:16]}-{BUILD}"
-    with locks.exclusive(home / "lock", f"the {name} database"):
-        if not (folder / "about.json").is_file():
-            _build(source, folder, write)
+    if not (folder / "about.json").is_file():
+        with locks.exclusive(home / "lock", f"the {name} database"):
+            if not (folder / "about.json").is_file():
+                _build(source, folder, write)
     try:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         database = Database(
@@ -70,14 +97,17 @@ def _built(env: Environment, name: str, write: Callable[[Path, list[Advisory], d
             snapshot=source.snapshot,
             note=source.note,
         )
-        return Built(folder, database, about["details"])
+        return Built(folder, database, about["details"], about["holds"], about["unrated"])
     except (OSError, ValueError, KeyError) as error:
         raise Stop(f"the {name} database is damaged: {error}", Code.COULD_NOT_RUN, f"rm -r {folder}") from error
 
 
 def _build(source: Source, folder: Path, write: Callable[[Path, list[Advisory], datetime], None]) -> None:
-    found, newest = advisories.read(source)
-    shutil.rmtree(folder, ignore_errors=True)
+    for left in folder.parent.iterdir():
+        unused = time.time() - left.stat().st_mtime > UNUSED_DAYS * 86400
+        if left.is_dir() and (unused or left.name.startswith(".") or left == folder):
+            shutil.rmtree(left, ignore_errors=True)
+    found, newest = advisories.read(source.path, f"the zip of {source.name}")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".build.") as scratch:
         made = Path(scratch) / "made"
         made.mkdir()
@@ -91,7 +121,13 @@ def _build(source: Source, folder: Path, write: Callable[[Path, list[Advisory], 
             }
             for advisory in found
         }
-        about = {"date": newest.isoformat(), "entries": len(found), "details": details}
+        about = {
+            "date": newest.isoformat(),
+            "entries": len(found),
+            "holds": {"pip": len({advisory.package for advisory in found})},
+            "unrated": sum(advisory.severity is Severity.UNKNOWN for advisory in found),
+            "details": details,
+        }
         store.write_text(made / "about.json", json.dumps(about))
         made.replace(folder)
 
@@ -166,24 +202,6 @@ def _trivy_versions(advisory: Advisory) -> list[str]:
         versions.append(", ".join(parts or [">=0.dev0"]))
     early = [version for version in advisory.versions if Version(version).is_prerelease]
     return versions + [f"=={version}" for version in sorted({*advisory.outliers(), *early})]
-
-
-def digest(path: Path) -> str:
-    """sha256 of a file, remembered beside it: Trivy's own database has hundreds of megabytes."""
-    state = path.stat()
-    mark = f"{state.st_size} {state.st_mtime_ns}"
-    beside = path.with_name(f"{path.name}.sha256")
-    if beside.is_file():
-        kept, _, value = beside.read_text(encoding="utf-8").rpartition("\n")
-        if kept == mark:
-            return value
-    found = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            found.update(block)
-    value = f"sha256:{found.hexdigest()}"
-    store.write_text(beside, f"{mark}\n{value}")
-    return value
 
 
 def severity(text: str) -> Severity:
