@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from tasks.lib.errors import Code, Stop
 from tasks.lib.paths import ROOT
+from tasks.lib.signing_settings import Keyless, Keys, Signing
 
 ENVIRONMENTS = ROOT / "gitops" / "environments"
 SERVICE = "slipway-service"
@@ -137,6 +138,7 @@ class Environment(Strict):
     git: GitRemote | None = Field(None, description="required unless the cluster is the lab")
     ask: bool = Field(True, description="ask before every change (or demand --yes where there is no terminal)")
     allow_dirty: bool = Field(False, description="accept releases built with --dirty")
+    signing: Signing | None = Field(None, description="required unless the cluster is the lab, which has its own keys")
     gates: Gates = Gates()
     smoke: Smoke = Smoke()
     rollout: Rollout = Rollout()
@@ -176,6 +178,7 @@ def _allowed(where: tuple[int | str, ...]) -> list[str]:
     """Keys that the model at this place of the file knows."""
     model: type[BaseModel] = Environment
     kinds: dict[object, type[BaseModel]] = {"lab": LabCluster, "context": ContextCluster}
+    kinds |= {"key": Keys, "keyless": Keyless}
     sections: dict[object, type[BaseModel]] = {
         "registry": Registry,
         "git": GitRemote,
