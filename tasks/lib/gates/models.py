@@ -53,7 +53,11 @@ class Finding(Model):
 
 
 class Database(Model):
-    """What the scanner compared with."""
+    """What the scanner compared with.
+
+    `covers` is all that a gate may claim, and what a policy demands: the ecosystems in which this very run caught what
+    was planted, `pip` for Python packages and else Trivy's name of an operating system's family (`debian`).
+    """
 
     source: str
     date: datetime = Field(description="UTC, of the newest entry")
@@ -68,14 +72,14 @@ class Covered(Model):
     """How much was looked at; a gate that covered nothing did not look."""
 
     commits: int = 0
-    base: str = ""
-    base_from: str = ""
+    base: str = Field("", description="the commits after this one were scanned; '' for all history")
+    base_from: str = Field("", description="who named the base: the merge request, the push, an earlier scan")
     chunks: int = 0
     bytes: int = 0
-    packages: int = 0
+    packages: int = Field(0, description="those that the database can speak about")
     files: list[str] = []
     lines: int = 0
-    os: str = ""
+    os: str = Field("", description="of the image: family and version, 'debian 12.8'")
 
 
 class Canary(Model):
