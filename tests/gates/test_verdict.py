@@ -40,7 +40,7 @@ def finding(severity: Severity = Severity.HIGH, name: str = "CVE-2030-1") -> Fin
 
 def database(days: int, snapshot: bool = False) -> Database:
     date = datetime.now(timezone.utc) - timedelta(days=days)
-    return Database(source="somewhere", date=date, digest="sha256:0", snapshot=snapshot)
+    return Database(source="somewhere", date=date, digest="sha256:0", snapshot=snapshot, covers=["pip"])
 
 
 @pytest.fixture

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 
 from invoke.context import Context
 
 from tasks.lib import settings, terminal
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates import store, waivers
+from tasks.lib.gates import policy, store, waivers
 from tasks.lib.gates.models import GATES, Accepted, Blocked, Finding, GateVerdict, Outcome, Report, Verdict
 from tasks.lib.gates.waivers import Waiver
 from tasks.lib.settings import Environment, Severity
 
 NEXT = "next: "  # starts the note of a report that holds the next command
-ACCEPTED_SNAPSHOT = "compared with the shipped snapshot of {date}, not with today's advisories"
 
 
 def judge(env: Environment, sha: str, required: Sequence[str]) -> Verdict:
@@ -80,17 +78,11 @@ def _unusable(env: Environment, report: Report, verdict: Verdict) -> tuple[str, 
         return "the planted positive was not caught, so the scanner sees nothing", again
     if report.database is None:
         return "", ""
-    day = report.database.date.date().isoformat()
-    age = datetime.now(timezone.utc) - report.database.date
-    setting = "trivy_databases" if report.gate == "image" else "advisories"
-    mirror = f"name a reachable mirror in gates.{setting} of {env.folder}/environment.yaml, then {again}"
-    if report.database.snapshot and not env.gates.allow_snapshot:
-        return f"only the shipped snapshot of {day} could be had, which {env.name} does not accept", mirror
-    if age.days > env.gates.max_database_age_days:
-        allowed = env.gates.max_database_age_days
-        return f"its database is of {day}, {age.days} days old; {env.name} allows {allowed}", mirror
+    if why := policy.unusable(env, report.gate, report.database, report.database.covers, report.covered.os):
+        return why, policy.remedy(env, report.gate, again)
     if report.database.snapshot:
-        verdict.warnings.append(f"{report.gate}: {ACCEPTED_SNAPSHOT.format(date=day)}")
+        day = report.database.date.date().isoformat()
+        verdict.warnings.append(f"{report.gate}: {policy.ACCEPTED_SNAPSHOT.format(date=day)}")
     return "", ""
 
 
