@@ -177,8 +177,8 @@ def _explain(path: Path, error: ValidationError) -> str:
 def _allowed(where: tuple[int | str, ...]) -> list[str]:
     """Keys that the model at this place of the file knows."""
     model: type[BaseModel] = Environment
-    kinds: dict[object, type[BaseModel]] = {"lab": LabCluster, "context": ContextCluster}
-    kinds |= {"key": Keys, "keyless": Keyless}
+    kinds: dict[object, type[BaseModel]] = {"lab": LabCluster, "context": ContextCluster, "key": Keys}
+    kinds["keyless"] = Keyless
     sections: dict[object, type[BaseModel]] = {
         "registry": Registry,
         "git": GitRemote,
