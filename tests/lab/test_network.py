@@ -49,3 +49,4 @@ def test_a_jump_is_added_once() -> None:
     assert "-I INPUT 1 -j SLIPWAY-LAB-INPUT" in network.rules(FOREIGN)
     assert "-I INPUT" not in network.rules(MIXED)
     assert "-I FORWARD 1 -j SLIPWAY-LAB-FORWARD" in network.rules(MIXED)
+    assert "-I OUTPUT 1 -j SLIPWAY-LAB-OUTPUT" in network.rules(MIXED)

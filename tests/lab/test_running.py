@@ -123,6 +123,13 @@ def test_a_neighbour_reaches_neither_the_api_nor_a_pod(outside: Sequence[str], k
         with_server.wait()
 
 
+@pytest.mark.parametrize("address", ["10.244.0.254", "10.96.255.254"])
+def test_nothing_for_a_pod_or_service_that_is_gone_leaves_the_machine(running: Lab, address: str) -> None:
+    began = time.monotonic()
+    assert not connects([], address, 443)
+    assert time.monotonic() - began < 1.5  # refused here, not waited for
+
+
 def test_another_user_is_told_to_be_root(c: Context, running: Lab) -> None:
     from tasks.lib.lab import bringup  # before: Python itself may lie where only root can read
 

@@ -31,6 +31,7 @@ def world() -> dict[str, object]:
     addresses = output("ip", "-oneline", "address")
     return {
         "addresses": sorted(re.sub(r"^\d+: | valid_lft.*", "", line) for line in addresses.splitlines()),
+        "routes": sorted(output("ip", "route").splitlines()),
         "rules": sorted(line for line in rules.splitlines() if re.match(r"-A |:\S+ - ", line)),
         "mounts": sorted(Path("/proc/self/mounts").read_text().splitlines()),
         "settings": {

@@ -59,8 +59,16 @@ def measure(c: Context, names: Sequence[str], yes: bool = False) -> list[Row]:
         for name in chosen:
             rows.append(_one(stage, name))
     finally:
-        stage.close()
+        _close(stage)
     return rows
+
+
+def _close(stage: Stage) -> None:
+    """What could not be tidied up takes nothing away from what was measured."""
+    try:
+        stage.close()
+    except Stop as stop:
+        terminal.warn(f"the benchmark's environment is still there in part: {stop.sentence}")
 
 
 def _one(stage: Stage, name: str) -> Row:

@@ -23,6 +23,7 @@ WORKLOADS = (
 PAGES = (f"http://{layout.REGISTRY}/v2/", *(f"http://{layout.LOOPBACK}:{port}/healthz" for port in (10248, 10256)))
 READY = "jsonpath={range .items[*]}{.metadata.name}={.status.readyReplicas}{'\\n'}{end}"
 CONTAINERS = "jsonpath={range .items[*].status.containerStatuses[?(@.ready==true)]}{.containerID}{'\\n'}{end}"
+SILENT = "jsonpath={range .items[*].status.conditions[?(@.status!='True')]}{.message}{'\\n'}{end}"
 SETTLED_SECONDS = 120.0
 
 
@@ -55,7 +56,7 @@ def settle(c: Context, home: Home, ctr: Path) -> None:
 
     try:
         pause = Retrying(retry=retry_if_result(bool), stop=stop_after_delay(SETTLED_SECONDS), wait=wait_fixed(0.5))
-        pause(lambda: _gone(c, home, ctr) or not answers(c, home))
+        pause(lambda: _silent(c, home) or _gone(c, home, ctr) or not answers(c, home))
     except RetryError:
         missing = ", ".join(missing_workloads(c, home)) or "containers that the cluster still takes for ready"
         text = f"lab: the cluster has not come to rest after {SETTLED_SECONDS:g} s: {missing}"
@@ -71,6 +72,14 @@ def _gone(c: Context, home: Home, ctr: Path) -> bool:
     except Stop:
         return True
     return not ready <= {line.split()[0] for line in listing.splitlines() if line.endswith("RUNNING")}
+
+
+def _silent(c: Context, home: Home) -> bool:
+    """Whether an API that a pod serves does not answer; nothing with a namespace can be deleted then."""
+    try:
+        return bool(_ask(c, home, "apiservices", SILENT).strip())
+    except Stop:
+        return True
 
 
 def _ask(c: Context, home: Home, kinds: str, output: str) -> str:

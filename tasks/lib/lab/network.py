@@ -10,13 +10,16 @@ from pathlib import Path
 from invoke.context import Context
 
 from tasks.lib.lab import state
-from tasks.lib.lab.layout import ADDRESS, POD_GATEWAY, POD_SUBNET, Home
+from tasks.lib.lab.layout import ADDRESS, POD_GATEWAY, POD_SUBNET, SERVICE_SUBNET, Home
 from tasks.lib.runner import run
 
 INPUT = "SLIPWAY-LAB-INPUT"
 FORWARD = "SLIPWAY-LAB-FORWARD"
-OURS = re.compile(r"^(KUBE-|SLIPWAY-LAB-)")  # kubelet's and kube-proxy's chains, and the two above
+OUTPUT = "SLIPWAY-LAB-OUTPUT"
+OURS = re.compile(r"^(KUBE-|SLIPWAY-LAB-)")  # kubelet's and kube-proxy's chains, and the three above
 STEP = "lab network"
+# Each pod has a route of its own. Without this one, what is sent to a pod that is gone would leave the machine.
+NO_POD = ["unreachable", POD_SUBNET]
 # The kubelet and kube-proxy set these for good; they are noted before and put back by lab.down.
 SETTINGS = (
     "net/ipv4/ip_forward",
@@ -40,6 +43,7 @@ def prepare(c: Context, home: Home) -> None:
         state.remember(home, settings=_settings())
     (SYSCTL / "net/ipv4/ip_forward").write_text("1")
     run(c, ["ip", "address", "replace", f"{ADDRESS}/32", "dev", "lo"], step=STEP, timeout=10, quiet=True)
+    run(c, ["ip", "route", "replace", *NO_POD], step=STEP, timeout=10, quiet=True)
     saved = run(c, ["iptables-save"], step=STEP, timeout=20, quiet=True).stdout
     run(c, ["iptables-restore", "--noflush"], step=STEP, timeout=20, quiet=True, stdin=rules(saved))
 
@@ -58,18 +62,21 @@ def rules(saved: str) -> str:
     saved: the rules that are there. Input for `iptables-restore --noflush`, which empties the chains named here first.
 
     Linux answers for any of its addresses on any device, so without the first rule a neighbour in the same network
-    could route to the lab's address.
+    could route to the lab's address. What is sent to a service that does not exist is refused: it has no route of its
+    own, so it would leave the machine.
     """
-    jumps = (f"INPUT -j {INPUT}", f"FORWARD -j {FORWARD}")
+    jumps = (f"INPUT -j {INPUT}", f"FORWARD -j {FORWARD}", f"OUTPUT -j {OUTPUT}")
     lines = [
         "*filter",
         f":{INPUT} - [0:0]",
         f":{FORWARD} - [0:0]",
+        f":{OUTPUT} - [0:0]",
         f"-A {INPUT} -d {ADDRESS}/32 ! -i lo ! -s {POD_SUBNET} -j DROP",
         f"-A {INPUT} -s {POD_SUBNET} ! -d {ADDRESS}/32 -m conntrack --ctstate NEW -j REJECT",
         f"-A {FORWARD} -s {POD_SUBNET} -d {POD_SUBNET} -j ACCEPT",
         f"-A {FORWARD} -s {POD_SUBNET} -j REJECT",
         f"-A {FORWARD} -d {POD_SUBNET} -j DROP",
+        f"-A {OUTPUT} -d {SERVICE_SUBNET} -j REJECT",
         *(f"-I {jump.split(maxsplit=1)[0]} 1 -j {jump.split()[2]}" for jump in jumps if f"-A {jump}" not in saved),
         "COMMIT",
     ]
@@ -112,6 +119,7 @@ def clean(c: Context, home: Home) -> None:
         if text:
             run(c, [f"{family}-restore", "--noflush"], step=STEP, timeout=20, quiet=True, stdin=text)
     run(c, ["ip", "address", "del", f"{ADDRESS}/32", "dev", "lo"], step=STEP, timeout=10, quiet=True, ok=(0, 2))
+    run(c, ["ip", "route", "del", *NO_POD], step=STEP, timeout=10, quiet=True, ok=(0, 2))
     _await_devices(c)
     for key, value in state.read(home).get("settings", {}).items():
         with contextlib.suppress(OSError):
