@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,12 @@ from tasks.lib import build, paths, settings, tools
 
 FILE = paths.ROOT / ".gitlab-ci.yml"
 KEYWORDS = {"variables", "workflow", "default", "stages", "include"}
+# The shell executor has no services; the lab's engine stands in. In a folder that Git ignores: the tree stays clean.
+OVERLAY = ".slipway/pipeline.yml"
+WITHOUT_SERVICES = "include: [{local: .gitlab-ci.yml}]\n.engine: {services: []}\n"
+SHELL = ("--force-shell-executor", "--shell-isolation")
+ENDED = re.compile(r"^(\S+) +finished in .*?(?: FAIL (\d+) *)?$", re.MULTILINE)
+LINE = re.compile(r"^(\S+) +\$ (.*)$", re.MULTILINE)
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +51,19 @@ def jobs(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 @dataclass
+class Pipeline:
+    """What a run of some jobs left: each job that ran with its exit code, their script lines, and the whole log."""
+
+    log: str
+    codes: dict[str, int] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.codes = {name: int(code or 0) for name, code in ENDED.findall(self.log)}
+        self.lines = [line for _, line in LINE.findall(self.log)]
+
+
+@dataclass
 class Clone:
     """A clone of this checkout as it is now, uncommitted changes included; nothing is written into the checkout."""
 
@@ -63,6 +84,32 @@ class Clone:
             text=True,
             timeout=timeout,
         )
+
+    def commit(self, message: str, files: Mapping[str, str]) -> str:
+        """Adds text to files in a new commit, which the pipeline is then about."""
+        for name, text in files.items():
+            with (self.folder / name).open("a", encoding="utf-8") as file:
+                file.write(text)
+        who = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.com")
+        for words in (["add", "--all"], ["commit", "--quiet", "-m", message]):
+            subprocess.run(["git", *who, *words], cwd=self.folder, check=True, timeout=60)
+        words = ["git", "rev-parse", "HEAD"]
+        self.sha = subprocess.run(words, cwd=self.folder, check=True, capture_output=True, text=True).stdout.strip()
+        return self.sha
+
+    def pipeline(self, *jobs: str, **variables: str) -> Pipeline:
+        """Runs these jobs for real, in the order of their needs, for the environment local."""
+        overlay = self.folder / OVERLAY
+        overlay.parent.mkdir(exist_ok=True)
+        overlay.write_text(WITHOUT_SERVICES, encoding="utf-8")
+        given = [f"--variable={name}={value}" for name, value in {"SLIPWAY_ENV": "local", **variables}.items()]
+        done = self.run(f"--file={OVERLAY}", *SHELL, *given, *jobs)
+        return Pipeline(f"{done.stdout}\n{done.stderr}")
+
+    @property
+    def made(self) -> Path:
+        """What the jobs handed on about the commit."""
+        return self.folder / ".slipway" / "releases" / self.sha
 
     def jobs(self, **variables: str) -> dict[str, str]:
         """When each job would run, by name, for a pipeline with these variables."""

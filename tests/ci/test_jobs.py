@@ -9,28 +9,47 @@ import pytest
 from tasks.lib import record
 from tasks.lib.gates import GATES, gitlab
 from tests.ci.conftest import Clone
+from tests.gates.test_gitlab import validate
 
-# The shell executor has no services; the lab's engine stands in. In a folder that Git ignores: the tree stays clean.
-WITHOUT_SERVICES = "include: [{local: .gitlab-ci.yml}]\n.engine: {services: []}\n"
-JOBS = ("lint", "scan:secrets", "scan:deps", "scan:config", "scan:code", "scan:gate", "build")
+SCANS = ("scan:secrets", "scan:deps", "scan:config", "scan:code")
+JOBS = ("lint", *SCANS, "scan:gate", "build", "scan:image", "gate", "record")
+# The files that pip leaves of a package; the sources name it nowhere else, so only the gate of the image can see it.
+PLANTED = """
+RUN mkdir /opt/planted-1.11.0.dist-info && \\
+    printf 'Metadata-Version: 2.1\\nName: Django\\nVersion: 1.11.0\\n' >/opt/planted-1.11.0.dist-info/METADATA
+"""
 
 
 @pytest.mark.lab
 @pytest.mark.slow
-def test_lint_scans_and_build_really_run_and_hand_on_what_they_made(clone: Clone) -> None:
-    overlay = clone.folder / ".slipway" / "pipeline.yml"
-    overlay.parent.mkdir()
-    overlay.write_text(WITHOUT_SERVICES)
-    words = ["--file=.slipway/pipeline.yml", "--force-shell-executor", "--shell-isolation"]
-    done = clone.run(*words, "--variable=SLIPWAY_ENV=local", *JOBS)
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    made = clone.folder / ".slipway" / "releases" / clone.sha
-    assert {file.name for file in (made / "reports").glob("gl-*.json")} == set(gitlab.NAMES.values())
+def test_lint_scans_build_and_record_really_run_and_hand_on_what_they_made(clone: Clone) -> None:
+    ran = clone.pipeline(*JOBS)
+    assert ran.codes == dict.fromkeys(JOBS, 0), ran.log[-8000:]
+    reports = clone.made / "reports"
+    assert {file.name for file in reports.glob("gl-*.json")} >= set(gitlab.NAMES.values())
     for gate in GATES:
-        report = json.loads((made / "reports" / f"{gate}.json").read_text())
-        assert report["commit"] == clone.sha
-    written = record.load(made / record.FILE)
+        assert json.loads((reports / f"{gate}.json").read_text())["commit"] == clone.sha
+        validate(gate, json.loads((reports / gitlab.NAMES[gate]).read_text()))
+    written = record.load(clone.made / record.FILE)
     assert written is not None
-    record.check(written, clone.sha, "", dirty_ok=True)
-    assert written.predicate.pipeline["job"] == "build"
-    assert (made / "image.tar").stat().st_size > 10_000_000
+    assert written.predicate.commit == clone.sha
+    assert written.predicate.pipeline["job"] == "record"
+    assert [(gate.name, gate.outcome) for gate in written.predicate.gates] == [(gate, "pass") for gate in GATES]
+    assert (clone.made / "image.tar").stat().st_size > 10_000_000
+
+
+@pytest.mark.lab
+@pytest.mark.slow
+def test_a_vulnerable_package_in_the_image_stops_the_pipeline_and_its_report_survives(clone: Clone) -> None:
+    dockerfile = clone.folder / "service" / "Dockerfile"
+    head, user, tail = dockerfile.read_text().rpartition("\nUSER ")
+    dockerfile.write_text(f"{head}\nUSER 0{PLANTED}{user}{tail}")
+    clone.commit("Plant a package", {})
+    ran = clone.pipeline(*JOBS[1:], "push")
+    done = dict.fromkeys((*SCANS, "scan:gate", "build", "scan:image"), 0)
+    assert ran.codes == {**done, "gate": 3}, ran.log[-8000:]
+    report = json.loads((clone.made / "reports" / gitlab.NAMES["image"]).read_text())
+    validate("image", report)
+    assert "Django" in {one["location"]["dependency"]["package"]["name"] for one in report["vulnerabilities"]}
+    assert (clone.made / "sbom.cdx.json").exists()
+    assert not (clone.made / record.FILE).exists()

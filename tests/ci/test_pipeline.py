@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tasks.lib import commands, paths, settings
+from tasks.lib import commands, gates, paths, settings
 from tasks.lib.gates import gitlab
 from tasks.lib.tools import pins
 from tests.ci.conftest import FILE, Clone
@@ -128,14 +128,38 @@ def test_reports_are_the_files_that_the_gates_write(jobs: Jobs) -> None:
     assert str(paths.release("$CI_COMMIT_SHA").relative_to(paths.ROOT) / "reports") == folder
 
 
+SCANS = {"scan:secrets", "scan:deps", "scan:config", "scan:code"}
+
+
 def test_what_a_job_reads_is_handed_on_by_the_jobs_that_it_needs(jobs: Jobs) -> None:
-    gates = {"scan:secrets", "scan:deps", "scan:config", "scan:code"}
-    assert gates <= set(jobs["build"]["needs"]) & set(jobs["scan:gate"]["needs"])
-    for name in (*gates, "build"):
-        assert jobs[name]["artifacts"]["paths"] == [".slipway/releases/"]
-    assert "scan:gate" in jobs["build"]["needs"]
-    assert (jobs["push"]["needs"], jobs["deploy:staging"]["needs"]) == (["build"], ["push"])
-    assert jobs["promote:production"]["needs"] == ["deploy:staging"]
+    needs = {name: set(job.get("needs", [])) for name, job in jobs.items()}
+    assert needs["scan:gate"] == SCANS
+    assert needs["gate"] == {*SCANS, "scan:image"}
+    assert needs["build"] == {"lint", "test", "scan:gate"}
+    assert (needs["scan:image"], needs["record"], needs["push"]) == ({"build"}, {"gate"}, {"build", "record"})
+    assert (needs["deploy:staging"], needs["promote:production"]) == ({"push"}, {"deploy:staging"})
+    handed_on = [
+        name for name, job in jobs.items() if ".slipway/releases/" in job.get("artifacts", {}).get("paths", [])
+    ]
+    assert set(handed_on) == {*SCANS, "scan:gate", "scan:image", "gate", "record"}
+
+
+def test_only_gates_fail_on_findings_and_they_judge_all_that_was_scanned(jobs: Jobs) -> None:
+    """GitLab throws the security reports of failed jobs away, so a job that has one may not be one that judges."""
+    verdicts = {name: line for name, job in jobs.items() for line in job["script"] if " scan.gate " in line}
+    assert set(verdicts) == {"scan:gate", "gate"}
+    assert verdicts["scan:gate"].endswith(f" --require {','.join(gates.SOURCE_GATES)}")
+    assert "--require" not in verdicts["gate"]
+    for name, job in jobs.items():
+        reports = set(job.get("artifacts", {}).get("reports", {})) & {*gitlab.KINDS.values(), "cyclonedx"}
+        tasks = [task for line in job["script"] for task in commands.task_names(line)]
+        assert not (reports and {"scan.gate", "scan", "build", "record"} & set(tasks)), name
+        assert not reports or job["artifacts"]["when"] == "always", name
+
+
+def test_releases_can_be_signed_by_the_pipeline_itself(jobs: Jobs) -> None:
+    assert jobs["push"]["id_tokens"] == {"SIGSTORE_ID_TOKEN": {"aud": "sigstore"}}
+    assert [name for name, job in jobs.items() if "id_tokens" in job] == ["push"]
 
 
 @pytest.mark.slow
