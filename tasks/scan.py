@@ -93,6 +93,41 @@ def image(c: Context, env: str = "local", release: str = "", image: str = "") ->
 
 
 @task(
+    help={
+        "env": "environment whose places and policy count (default: local)",
+        "export": "also write them into this folder, for gates.mirrors of machines without a network",
+        "json": "print one JSON object (default: a table)",
+    },
+    auto_shortflags=False,
+)
+def update(c: Context, env: str = "local", export: str = "", json: bool = False) -> None:
+    """Fetch or build the scanners' databases; say what there is.
+
+    What is there stays until its successor arrived whole. A scan does the same for databases older than six hours.
+    Exit 0: the environment accepts what there is, newly fetched or kept. Exit 4: it does not.
+
+    Usage: ./inv scan.update --env production
+    """
+    import contextlib
+    import sys
+    from pathlib import Path
+
+    from tasks.lib import settings, terminal
+    from tasks.lib.gates import update
+
+    environment = settings.load(env)
+    with contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
+        rows = update.update(c, environment)
+        for path in update.export(c, environment, Path(export).resolve()) if export else []:
+            terminal.say(f"wrote {path}")
+    if json:
+        terminal.raw(update.as_json(environment, rows))
+    else:
+        update.show(environment, rows)
+    update.conclude(environment, rows, quiet=json)
+
+
+@task(
     help={"env": ENV, "release": RELEASE, "require": "gates that must have a report, by comma (default: all five)"},
     auto_shortflags=False,
 )

@@ -31,13 +31,15 @@ UNUSED_DAYS = 14  # then a built database is removed; it can be built again
 class Built:
     """A database in a folder, and what is known about it.
 
-    details: per advisory, where the file itself says less. holds: packages by ecosystem or operating system.
+    details: per advisory, where the file was made here; empty where it came as it is. holds: packages by ecosystem or
+    operating system. systems: those of them that are operating systems. unrated: entries without any severity.
     """
 
     folder: Path
     about: Database
     details: dict[str, dict[str, Any]]
     holds: dict[str, int] = field(default_factory=dict)
+    systems: list[str] = field(default_factory=list)
     unrated: int = 0
 
 
@@ -97,7 +99,7 @@ def _built(env: Environment, name: str, write: Callable[[Path, list[Advisory], d
             snapshot=source.snapshot,
             note=source.note,
         )
-        return Built(folder, database, about["details"], about["holds"], about["unrated"])
+        return Built(folder, database, about["details"], about["holds"], [], about["unrated"])
     except (OSError, ValueError, KeyError) as error:
         raise Stop(f"the {name} database is damaged: {error}", Code.COULD_NOT_RUN, f"rm -r {folder}") from error
 

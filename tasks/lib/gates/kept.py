@@ -42,6 +42,7 @@ class Kept(BaseModel):
     date: datetime = Field(description="UTC, of the newest entry")
     entries: int
     holds: dict[str, int] = Field(description="packages by ecosystem or operating system")
+    systems: list[str] = Field([], description="those of `holds` that are operating systems")
     unrated: int = Field(0, description="entries without any rating")
     fetched: datetime = Field(description="UTC, when the place last said that this is its state")
     validator: str = Field("", description="ETag or Last-Modified of a URL, size and mtime of a file")
@@ -118,7 +119,10 @@ def failure(home: Path) -> str:
     except (OSError, ValidationError):
         return ""
     age = now() - last.when
-    return f"{last.why} ({age.total_seconds() / 60:.0f} min ago)" if timedelta(0) <= age < RETRY else ""
+    if not timedelta(0) <= age < RETRY:
+        return ""
+    minutes = int(age.total_seconds() // 60)
+    return f"{last.why} ({minutes} min ago)" if minutes else last.why
 
 
 def out_of_reach(home: Path, place: str) -> bool:

@@ -18,6 +18,11 @@ def unusable(env: Environment, gate: str, database: Database, covers: Collection
     covers: ecosystems and operating systems in which the planted positive was caught. system: name and version of the
     image's operating system ('debian 12.8'), '' where none was recognised; only asked where `gate` is image.
     """
+    return outdated(env, database) or uncovered(env, gate, covers, system)
+
+
+def outdated(env: Environment, database: Database) -> str:
+    """Why the kind or age of this database is not accepted in this environment; '' when it is."""
     day = database.date.date().isoformat()
     age = datetime.now(timezone.utc) - database.date
     if database.snapshot and not env.gates.allow_snapshot:
@@ -26,10 +31,11 @@ def unusable(env: Environment, gate: str, database: Database, covers: Collection
         return f"its database is of {day}, {age.days} days old; {env.name} allows {env.gates.max_database_age_days}"
     if age.days < -1:
         return f"its database is dated in the future, {day}, so its age is not known"
-    return _uncovered(env, gate, covers, system)
+    return ""
 
 
-def _uncovered(env: Environment, gate: str, covers: Collection[str], system: str) -> str:
+def uncovered(env: Environment, gate: str, covers: Collection[str], system: str) -> str:
+    """What the environment demands and the planted positives did not prove; '' when there is nothing."""
     demanded = list(env.gates.required_coverage) if gate == "image" else ["pip"]
     family = system.partition(" ")[0]
     if "os" in demanded and not family:

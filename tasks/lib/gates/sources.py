@@ -35,14 +35,17 @@ def slot(place: str) -> Path:
     return kept.slot("osv", place)
 
 
-def find(env: Environment) -> Source:
+def find(env: Environment, always: bool = False, seconds: float = DOWNLOAD_SECONDS) -> Source:
     """The best advisories that can be had: the first place whose are new enough for this environment, else the newest
-    that its places or kept copies of them have, else the shipped snapshot. Raises Stop (4) when there is nothing."""
+    that its places or kept copies of them have, else the shipped snapshot. Raises Stop (4) when there is nothing.
+
+    always: ask the places in any case. seconds: the longest that one download may take.
+    """
     had: list[Source] = []
     refused: list[str] = []
     for place in env.gates.advisory_places:
         try:
-            found = refresh(place)
+            found = refresh(place, always, seconds)
         except OSError as error:
             refused.append(f"{place}: {error}")
             continue
