@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from tasks import bench, delivery, docs, doctor, gitops, image, lab, quality, requirements, scan, tools
+from tasks import bench, delivery, docs, doctor, findings, gitops, image, lab, quality, requirements, scan, tools
+
+_scan = Collection.from_module(scan)
+_scan.add_task(findings.waive)
+_scan.add_task(findings.waivers)
 
 ns = Collection(
     # The way of a release, typed most, at the root.
@@ -21,7 +25,7 @@ ns = Collection(
     quality.test,
     bench.bench,
     # Its parts, each usable alone.
-    scan=Collection.from_module(scan),
+    scan=_scan,
     image=Collection.from_module(image, auto_dash_names=True),
     gitops=Collection.from_module(gitops),
     # What it stands on.

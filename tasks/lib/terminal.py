@@ -137,6 +137,19 @@ def confirm(question: str, yes: bool = False) -> None:
         return
     if not is_terminal():
         raise Stop(f"{question} There is no terminal to ask on; add --yes to agree", Code.USAGE)
-    answer = _console().input(f"{question} [y/N] ", markup=False)
-    if answer.strip().lower() not in ("y", "yes"):
+    if _answer(f"{question} [y/N] ").lower() not in ("y", "yes"):
         raise Stop("Not agreed; nothing was changed", Code.REFUSED)
+
+
+def ask(question: str, default: str = "") -> str:
+    """A person's answer on a terminal, stripped; an empty one is the default. Raises Stop (2) without a terminal."""
+    if not is_terminal():
+        raise Stop(f"{question}? There is no terminal to ask on", Code.USAGE)
+    return _answer(f"{question}{f' [{default}]' if default else ''}: ") or default
+
+
+def _answer(prompt: str) -> str:
+    try:
+        return _console().input(prompt, markup=False).strip()
+    except EOFError:  # Ctrl-D
+        return ""

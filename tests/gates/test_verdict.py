@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
-from pathlib import Path
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from invoke.context import Context
 
-from tasks.lib import gates, paths
+from tasks.lib import gates, git
 from tasks.lib.errors import Stop
 from tasks.lib.gates import store, waivers
 from tasks.lib.gates.models import Canary, Database, Finding, Outcome, Report
 from tasks.lib.settings import Environment, Gates, Severity
 
 SHA, OTHER = "a" * 40, "b" * 40
-TODAY = waivers.today()
 
 
 def report(gate: str, *findings: Finding, **changes: object) -> Report:
@@ -49,14 +47,11 @@ def all_pass() -> None:
         report(gate)
 
 
-@pytest.fixture
-def waive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The waivers file of a checkout that the test owns."""
-    monkeypatch.setattr(
-        waivers, "load", lambda: waivers.parse(path.read_text()) if path.exists() else waivers.Waivers()
-    )
-    path = tmp_path / "waivers.yaml"
-    return path
+@pytest.fixture(autouse=True)
+def no_waivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commit of these tests is none, so it holds no waivers; test_waivers.py has real ones."""
+    monkeypatch.setattr(waivers, "of_commit", lambda *_: waivers.Waivers())
+    monkeypatch.setattr(git, "ask", lambda *_, **__: "")
 
 
 def code(c: Context, env: Environment, required: tuple[str, ...] = gates.GATES) -> int:
@@ -71,12 +66,12 @@ def strict(env: Environment, **changes: object) -> Environment:
     return env.model_copy(update={"gates": Gates.model_validate(changes)})
 
 
-@pytest.mark.usefixtures("all_pass", "waive")
+@pytest.mark.usefixtures("all_pass")
 def test_all_gates_passed(c: Context, env: Environment) -> None:
     assert code(c, env) == 0
 
 
-@pytest.mark.usefixtures("all_pass", "waive")
+@pytest.mark.usefixtures("all_pass")
 def test_findings_block_with_the_fixed_version(
     c: Context, env: Environment, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,7 +81,7 @@ def test_findings_block_with_the_fixed_version(
     assert "CVE-2030-1" in said and "flask 2.0 or newer" in said and "r.txt" in said
 
 
-@pytest.mark.usefixtures("all_pass", "waive")
+@pytest.mark.usefixtures("all_pass")
 @pytest.mark.parametrize(
     ("severity", "wanted"),
     [(Severity.CRITICAL, 3), (Severity.HIGH, 3), (Severity.MEDIUM, 0), (Severity.LOW, 0), (Severity.UNKNOWN, 3)],
@@ -98,21 +93,21 @@ def test_severities_of_the_policy_block_and_unrated_ones_too(
     assert code(c, env) == wanted
 
 
-@pytest.mark.usefixtures("all_pass", "waive")
+@pytest.mark.usefixtures("all_pass")
 def test_missing_report_is_no_pass_and_outranks_findings(c: Context, env: Environment) -> None:
     report("deps", finding())
     gates.report_path(SHA, "secrets").unlink()
     assert code(c, env) == 4
 
 
-@pytest.mark.usefixtures("all_pass", "waive")
+@pytest.mark.usefixtures("all_pass")
 @pytest.mark.parametrize("text", ["", "{}", "not json", '{"format": 1}'])
 def test_damaged_report_is_no_pass(c: Context, env: Environment, text: str) -> None:
     gates.report_path(SHA, "config").write_text(text)
     assert code(c, env) == 4
 
 
-@pytest.mark.usefixtures("all_pass", "waive")
+@pytest.mark.usefixtures("all_pass")
 def test_report_of_another_commit_or_gate_is_no_pass(c: Context, env: Environment) -> None:
     path = gates.report_path(SHA, "secrets")
     good = path.read_text()
@@ -122,7 +117,7 @@ def test_report_of_another_commit_or_gate_is_no_pass(c: Context, env: Environmen
     assert code(c, env) == 4
 
 
-@pytest.mark.usefixtures("all_pass", "waive")
+@pytest.mark.usefixtures("all_pass")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -136,7 +131,7 @@ def test_gate_that_did_not_look_is_no_pass(c: Context, env: Environment, changes
     assert code(c, env) == 4
 
 
-@pytest.mark.usefixtures("all_pass", "waive")
+@pytest.mark.usefixtures("all_pass")
 def test_age_and_kind_of_the_database_are_policy(c: Context, env: Environment) -> None:
     report("deps", database=database(days=400, snapshot=True))
     assert code(c, strict(env, allow_snapshot=True, max_database_age_days=3650)) == 0
@@ -146,90 +141,11 @@ def test_age_and_kind_of_the_database_are_policy(c: Context, env: Environment) -
     assert code(c, strict(env)) == 0
 
 
-@pytest.mark.usefixtures("all_pass", "waive")
+@pytest.mark.usefixtures("all_pass")
 def test_gates_that_are_not_required_are_not_asked_for(c: Context, env: Environment) -> None:
     gates.report_path(SHA, "image").unlink()
     assert code(c, env, gates.SOURCE_GATES) == 0
     assert code(c, env) == 4
-
-
-def waiver(**changes: object) -> str:
-    entry: dict[str, object] = {
-        "id": "CVE-2030-1",
-        "package": "flask",
-        "applies": ["all"],
-        "owner": "o",
-        "approver": "a",
-        "reason": "r",
-        "created": TODAY,
-        "expires": TODAY + timedelta(days=30),
-        **changes,
-    }
-    lines = [f"    {key}: {value}" for key, value in entry.items() if value is not None]
-    return "waivers:\n  -\n" + "\n".join(lines) + "\n"
-
-
-@pytest.mark.usefixtures("all_pass")
-@pytest.mark.parametrize(
-    ("changes", "wanted"),
-    [
-        ({}, 0),
-        ({"applies": ["image", "local"]}, 3),  # another gate
-        ({"applies": ["deps", "production"]}, 3),  # another environment
-        ({"applies": ["deps", "local"]}, 0),
-        ({"applies": ["lokal"]}, 3),
-        ({"package": "django"}, 3),
-        ({"id": "CVE-2030-2"}, 3),
-        ({"owner": None}, 3),
-        ({"approver": None}, 3),
-        ({"reason": "''"}, 3),
-        ({"expires": None, "expire": TODAY}, 3),
-        ({"expires": "soon"}, 3),
-        ({"expires": TODAY - timedelta(days=1), "created": TODAY - timedelta(days=9)}, 3),
-        ({"expires": TODAY}, 0),
-        ({"expires": TODAY + timedelta(days=91)}, 3),
-        ({"expires": TODAY + timedelta(days=90)}, 0),
-        ({"created": TODAY + timedelta(days=1)}, 3),
-    ],
-)
-def test_waiver_rules(c: Context, env: Environment, waive: Path, changes: dict[str, object], wanted: int) -> None:
-    report("deps", finding())
-    waive.write_text(waiver(**changes))
-    assert code(c, env) == wanted
-    if wanted == 0:
-        verdict = gates.verdict(c, env, SHA, raise_=False)
-        assert {gate.gate: gate.outcome for gate in verdict.gates}["deps"] is Outcome.WAIVED
-
-
-@pytest.mark.usefixtures("all_pass")
-def test_critical_findings_are_waived_for_thirty_days_at_most(c: Context, env: Environment, waive: Path) -> None:
-    report("deps", finding(Severity.CRITICAL))
-    waive.write_text(waiver(expires=TODAY + timedelta(days=31)))
-    assert code(c, env) == 3
-    waive.write_text(waiver(expires=TODAY + timedelta(days=30)))
-    assert code(c, env) == 0
-
-
-@pytest.mark.usefixtures("all_pass")
-def test_a_broken_waivers_file_blocks_even_without_findings(c: Context, env: Environment, waive: Path) -> None:
-    waive.write_text("waivers: [\n")
-    assert code(c, env) == 3
-    waive.write_text("waiver: []\n")
-    assert code(c, env) == 3
-
-
-@pytest.mark.usefixtures("all_pass")
-def test_a_waiver_that_ends_soon_is_warned_about(c: Context, env: Environment, waive: Path) -> None:
-    report("deps", finding())
-    waive.write_text(waiver(expires=TODAY + timedelta(days=7)))
-    assert any("ends on" in text for text in gates.verdict(c, env, SHA).warnings)
-
-
-def test_the_shipped_waivers_file_holds() -> None:
-    found = waivers.load()
-    known = [*gates.GATES, "local", "staging", "production"]
-    assert waivers.faults(found.waivers, known, date.today()) == []
-    assert (paths.ROOT / waivers.FILE).is_file()
 
 
 def test_disc_full_is_could_not_run(monkeypatch: pytest.MonkeyPatch) -> None:

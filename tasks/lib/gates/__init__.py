@@ -15,6 +15,7 @@ from tasks.lib import terminal, tools
 from tasks.lib.errors import Stop
 from tasks.lib.gates import code_gate, config_gate, deps_gate, gitlab, image_gate, judgement, secrets_gate, store
 from tasks.lib.gates.image_gate import sbom
+from tasks.lib.gates.judgement import judge
 from tasks.lib.gates.models import GATES, SOURCE_GATES, Finding, GateVerdict, Outcome, Report, Verdict
 from tasks.lib.settings import Environment
 
@@ -92,6 +93,7 @@ __all__ = [
     "Report",
     "Verdict",
     "image",
+    "judge",
     "report_path",
     "run_source",
     "sbom",

@@ -2,41 +2,77 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from invoke.context import Context
 
-from tasks.lib import settings, terminal
+from tasks.lib import git, paths, settings, terminal
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates import policy, store, waivers
+from tasks.lib.gates import ignore_files, policy, store, summary, waiver_rules, waivers
 from tasks.lib.gates.models import GATES, Accepted, Blocked, Finding, GateVerdict, Outcome, Report, Verdict
 from tasks.lib.gates.waivers import Waiver
 from tasks.lib.settings import Environment, Severity
 
+WAIVERS = "waivers"  # what blocks without being a gate
+ENVIRONMENTS = "gitops/environments"
 NEXT = "next: "  # starts the note of a report that holds the next command
 
 
-def judge(env: Environment, sha: str, required: Sequence[str]) -> Verdict:
-    """The verdict over the required gates; prints nothing, raises nothing. A report that is not there is no pass."""
+def judge(c: Context, env: Environment, sha: str, required: Sequence[str] = GATES, repo: Path | None = None) -> Verdict:
+    """The verdict over the required gates, under the waivers that the commit holds; prints nothing.
+
+    A report that is not there is no pass. What does not hold in the waivers blocks whatever the gates say.
+    """
+    repo = repo or paths.ROOT
     verdict = Verdict(commit=sha, environment=env.name)
-    now = waivers.today()
-    usable: list[Waiver] = []
-    try:
-        accepted = waivers.load().waivers
-        problems = waivers.faults(accepted, [*GATES, *settings.known(), env.name], now)
-        verdict.blocked += [Blocked(gate="waivers", why=text, fix=f"edit {waivers.FILE}") for text in problems]
-        usable = [
-            waiver for waiver in accepted if not waivers.faults([waiver], [*GATES, *settings.known(), env.name], now)
-        ]
-    except Stop as stop:
-        verdict.blocked.append(Blocked(gate="waivers", why=stop.sentence, fix=stop.fix))
+    usable = _usable(c, verdict, env, sha, repo)
     for gate in required:
         verdict.gates.append(_gate(verdict, env, sha, gate, usable))
-    used = {name for gate in verdict.gates for name in gate.waived}
+    reports = [one.report for one in verdict.gates if one.report and one.outcome is not Outcome.COULD_NOT_RUN]
+    now = waivers.today()
     for waiver in usable:
-        if waiver.id in used and waivers.ending_soon(waiver, now):
-            verdict.warnings.append(f"the waiver of {waiver.id} for {waiver.package} ends on {waiver.expires}")
+        if waiver_rules.unused(waiver, env.name, reports):
+            verdict.blocked.append(_no_use(waiver, reports))
+        if waiver_rules.ending_soon(waiver, now):
+            verdict.warnings.append(f"the waiver of {waiver.id} for {waiver.subject} ends on {waiver.expires}")
     return verdict
+
+
+def _usable(c: Context, verdict: Verdict, env: Environment, sha: str, repo: Path) -> list[Waiver]:
+    """The waivers of the commit that hold; what does not hold, and ignore files beside them, blocks."""
+    try:
+        accepted = waivers.of_commit(c, sha, repo).waivers
+        verdict.blocked += [_by_hand(name) for name in ignore_files.by_hand(c, sha, repo)]
+        known = {env.name, *settings.known(), *_environments(c, sha, repo)}
+    except Stop as stop:
+        verdict.blocked += [Blocked(gate=WAIVERS, why=why, fix=stop.fix) for why in stop.sentence.splitlines()]
+        return []
+    now = waivers.today()
+    problems = waiver_rules.faults(accepted, known, now)
+    verdict.blocked += [Blocked(gate=WAIVERS, why=text, fix=f"edit {waivers.FILE}") for text in problems]
+    return [one for one in accepted if not waiver_rules.faults([one], known, now)]
+
+
+def _environments(c: Context, sha: str, repo: Path) -> list[str]:
+    """Environments of the commit: an older one may name some that are gone since."""
+    held = git.ask(c, "ls-tree", "-d", "--name-only", sha, "--", f"{ENVIRONMENTS}/", repo=repo)
+    return [PurePosixPath(name).name for name in held.splitlines()]
+
+
+def _by_hand(name: str) -> Blocked:
+    why = f"{name} is an ignore file written by hand: without owner, approver and end, and without effect on the gates"
+    return Blocked(gate=WAIVERS, why=why, fix=f"git rm {name}; what must be accepted: ./inv scan.waive")
+
+
+def _no_use(waiver: Waiver, reports: Sequence[Report]) -> Blocked:
+    why = f"{waivers.FILE}: the waiver of {waiver.id} for {waiver.subject} matches nothing that was found"
+    elsewhere = [report.gate for report in reports if any(map(waiver.about, report.findings))]
+    if elsewhere:
+        why += f" by {' or '.join(waiver.gates)}; {' and '.join(elsewhere)} found it"
+    fix = f"edit its applies in {waivers.FILE}" if elsewhere else f"take it out of {waivers.FILE}"
+    return Blocked(gate=WAIVERS, why=why, fix=fix)
 
 
 def _gate(verdict: Verdict, env: Environment, sha: str, gate: str, usable: Sequence[Waiver]) -> GateVerdict:
@@ -54,8 +90,8 @@ def _gate(verdict: Verdict, env: Environment, sha: str, gate: str, usable: Seque
     for finding in report.findings:
         if finding.severity is not Severity.UNKNOWN and finding.severity not in env.gates.severities:
             continue
-        covering = [one for one in usable if one.covers(gate, env.name, GATES, finding)]
-        fitting = [one for one in covering if not waivers.too_long_for(one, finding)]
+        covering = [one for one in usable if one.covers(gate, env.name, finding)]
+        fitting = [one for one in covering if not one.too_long_for(finding)]
         if fitting:
             longest = max(fitting, key=lambda one: one.expires)
             judged.accepted.append(Accepted(finding=finding, waiver=longest.used()))
@@ -100,43 +136,13 @@ def _fix(gate: str, finding: Finding) -> str:
         return f"{finding.package} {finding.fixed} or newer: ./inv requirements.lock --upgrade"
     if finding.fixed:
         return f"fixed in {finding.fixed}" if finding.installed else finding.fixed
-    return f"no fixed version is known: replace it, or waive it in {waivers.FILE}"
-
-
-def show(verdict: Verdict) -> None:
-    """Prints what was looked at, what blocks and why, and what to do."""
-    rows = []
-    for gate in verdict.gates:
-        report = gate.report
-        database = report.database if report else None
-        day = f"{database.date.date()}{' (snapshot)' if database.snapshot else ''}" if database else "-"
-        counts = ", ".join(f"{count} {name.lower()}" for name, count in report.counts.items()) if report else ""
-        tool = f"{report.tool} {report.version}".strip() if report else "-"
-        rows.append((gate.gate, gate.outcome.value, tool, day, _looked_at(report), counts or "none"))
-    title = f"Gates of {verdict.commit[:12]} for {verdict.environment}"
-    terminal.table(title, ("gate", "outcome", "tool", "database", "looked at", "findings"), rows)
-    for text in dict.fromkeys(verdict.warnings):
-        terminal.warn(text)
-    for one in verdict.blocked:
-        terminal.bad(f"{one.gate}: {one.why}")
-        if one.finding and one.finding.title:
-            terminal.say(f"    {one.finding.title}")
-        if one.fix:
-            terminal.say(f"    next: {one.fix}")
-
-
-def _looked_at(report: Report | None) -> str:
-    if report is None:
-        return "-"
-    covered = report.covered
-    amounts = {"commits": covered.commits, "packages": covered.packages, "files": len(covered.files)}
-    return ", ".join(f"{amount} {name}" for name, amount in amounts.items() if amount) or "nothing"
+    return f"no fixed version is known: replace it, or accept it: ./inv scan.waive --id {shlex.quote(finding.id)}"
 
 
 def conclude(c: Context, env: Environment, sha: str, required: Sequence[str], raise_: bool = True) -> Verdict:
-    """Judges, prints, and (raise_) stops: 4 when a required gate could not run, else 3 when something blocks."""
-    verdict = judge(env, sha, required)
-    show(verdict)
+    """Judges, prints, writes the reports, and (raise_) stops: 4 when a gate could not run, else 3 when one blocks."""
+    verdict = judge(c, env, sha, required)
+    summary.show(verdict)
     if verdict.could_not_run and raise_:
         names = ", ".join(gate.gate for gate in verdict.gates if gate.outcome is Outcome.COULD_NOT_RUN)
         raise Stop(f"scan.gate: {names} could not run, so commit {sha[:12]} does not pass", Code.COULD_NOT_RUN)

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any
 
 from invoke.context import Context
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from tasks.lib import git, paths
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates.models import Finding, UsedWaiver
+from tasks.lib.gates.models import GATES, Finding, UsedWaiver
 from tasks.lib.settings import Severity
 
 FILE = "gitops/waivers.yaml"
-LONGEST_DAYS = 90
+EVERYWHERE = "all"
 LONGEST_CRITICAL_DAYS = 30
-WARN_DAYS = 7
+
+
+def _day(value: object) -> object:
+    # A bare number would be taken for seconds since 1970.
+    if isinstance(value, (int, float)) or type(value) is datetime:
+        raise ValueError(f"{value} is not a day; write it as {date.today()}")
+    return value
+
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Day = Annotated[date, BeforeValidator(_day)]
 
 
 class Strict(BaseModel):
@@ -31,30 +39,62 @@ class Waiver(Strict):
     """One accepted finding."""
 
     id: Text
-    package: Text
+    package: Text | None = Field(None, description="the package; else what the verdict names: an object or a file")
+    purl: Text | None = Field(None, description="instead of package; without a version all versions")
     applies: list[Text] = Field(min_length=1, description="gates or environments; both kinds narrow, `all` is all")
     owner: Text
     approver: Text
     reason: Text
     ticket: Text | None = None
-    created: date
-    expires: date
+    created: Day
+    expires: Day = Field(description="the last day on which it holds, UTC")
 
-    def covers(self, gate: str, environment: str, gates: Sequence[str], finding: Finding) -> bool:
-        """Whether this waiver is about this finding of this gate in this environment."""
-        if self.id not in (finding.id, *finding.aliases) or self.package.lower() != _subject(finding).lower():
+    @model_validator(mode="after")
+    def _names_one_subject(self) -> Waiver:
+        if (self.package is None) == (self.purl is None):
+            raise ValueError("needs either package or purl")
+        if self.purl is not None:
+            parse_purl(self.purl)
+        return self
+
+    @property
+    def subject(self) -> str:
+        """What it is about, as it is written in the file."""
+        return self.purl or self.package or ""
+
+    @property
+    def gates(self) -> list[str]:
+        """The gates that it is limited to; all when it names none."""
+        return [name for name in GATES if name in self.applies] or list(GATES)
+
+    @property
+    def environments(self) -> list[str]:
+        """The environments that it is limited to; [] is no limit."""
+        return [name for name in self.applies if name not in GATES and name != EVERYWHERE]
+
+    def about(self, finding: Finding) -> bool:
+        """Whether it names this finding, wherever it applies."""
+        if self.id not in (finding.id, *finding.aliases):
             return False
-        asked_gates = [name for name in self.applies if name in gates]
-        asked_environments = [name for name in self.applies if name not in gates and name != "all"]
-        return (not asked_gates or gate in asked_gates) and (
-            not asked_environments or environment in asked_environments
-        )
+        if self.purl is not None:
+            return same_package(self.purl, finding.purl)
+        return self.subject.lower() == subject(finding).lower()
+
+    def covers(self, gate: str, environment: str, finding: Finding) -> bool:
+        """Whether it accepts this finding of this gate in this environment."""
+        limited = self.environments
+        return gate in self.gates and (not limited or environment in limited) and self.about(finding)
+
+    def too_long_for(self, finding: Finding) -> bool:
+        """Whether the finding is critical and this waiver lives longer than those may."""
+        critical = finding.severity is Severity.CRITICAL
+        return critical and self.expires - self.created > timedelta(days=LONGEST_CRITICAL_DAYS)
 
     def used(self) -> UsedWaiver:
-        """What the verdict and the release record keep of this waiver."""
+        """What the verdict and the release record keep of it."""
         return UsedWaiver(
             id=self.id,
-            package=self.package,
+            package=self.subject,
             applies=self.applies,
             expires=self.expires,
             owner=self.owner,
@@ -78,9 +118,26 @@ class Waivers(Strict):
     published: list[Published] = []
 
 
-def _subject(finding: Finding) -> str:
+def subject(finding: Finding) -> str:
     """What a waiver names as `package`: the package, else the file."""
     return finding.package or finding.file
+
+
+def parse_purl(text: str) -> Any:
+    from packageurl import PackageURL
+
+    return PackageURL.from_string(text)
+
+
+def same_package(wanted: str, found: str) -> bool:
+    """Whether a package URL names the package of another, which may say more: a version, an architecture."""
+    try:
+        one, other = parse_purl(wanted), parse_purl(found)
+    except ValueError:  # what a scanner calls a package URL may be none
+        return False
+    if (one.type, one.namespace, one.name) != (other.type, other.namespace, other.name):
+        return False
+    return one.version in (None, other.version) and one.qualifiers.items() <= other.qualifiers.items()
 
 
 def today() -> date:
@@ -88,16 +145,24 @@ def today() -> date:
     return datetime.now(timezone.utc).date()
 
 
-def load(path: Path = paths.ROOT / FILE) -> Waivers:
-    """The waivers of the checkout. Raises Stop (3) with a sentence per entry that does not hold."""
-    if not path.exists():
-        return Waivers()
-    return parse(path.read_text(encoding="utf-8"))
+def load(path: Path | None = None) -> Waivers:
+    """The waivers of the checkout, to list and to edit; no verdict reads them. Raises Stop (3) when malformed."""
+    path = path or paths.ROOT / FILE
+    return parse(path.read_text(encoding="utf-8")) if path.exists() else Waivers()
 
 
 def of_commit(c: Context, sha: str, repo: Path = paths.ROOT) -> Waivers:
-    """The waivers file as it is in a commit. Raises Stop (3) when it does not hold."""
-    return parse(git.ask(c, "show", f"{sha}:{FILE}", repo=repo, ok=(0, 128)))
+    """The waivers that a commit holds. Raises Stop: 3 when they are malformed, 4 when there is no such commit.
+
+    A commit is judged with its own waivers, those of a snapshot of uncommitted changes included: what was accepted is
+    reviewed with the change, and every machine judges alike. A waiver that is added later accepts nothing in an older
+    commit: its verdict stays what it is, and the commit with the waiver is the release. One that is taken away later
+    still counts for the older commit, until it expires: dates are compared with today, whatever the commit's age.
+    A rollback asks for no verdict, it reads the record.
+    """
+    if not git.ask(c, "ls-tree", "--name-only", sha, "--", FILE, repo=repo, step="read the waivers of the commit"):
+        return Waivers()
+    return parse(git.ask(c, "show", f"{sha}:{FILE}", repo=repo))
 
 
 def parse(text: str) -> Waivers:
@@ -107,44 +172,21 @@ def parse(text: str) -> Waivers:
 
     try:
         data: Any = YAML(typ="safe").load(text)
-        return Waivers.model_validate(data or {})
-    except YAMLError as error:
-        raise Stop(f"{FILE} is not YAML: {' '.join(str(error).split())}", Code.FINDINGS, f"edit {FILE}") from error
-    except ValidationError as error:
-        lines = []
-        for problem in error.errors(include_url=False):
-            where = ".".join(str(part) for part in problem["loc"]) or "(file)"
-            allowed = f"; allowed: {', '.join(Waiver.model_fields)}" if problem["type"] == "extra_forbidden" else ""
-            lines.append(f"{FILE}: {where}: {problem['msg']}{allowed}")
+        return Waivers.model_validate({} if data is None else data)
+    except (YAMLError, ValueError) as error:
+        if not isinstance(error, ValidationError):
+            said = " ".join(str(error).split())
+            raise Stop(f"{FILE} is not YAML: {said}", Code.FINDINGS, f"edit {FILE}") from error
+        lines = [_sentence(data, problem) for problem in error.errors(include_url=False)]
         raise Stop("\n".join(lines), Code.FINDINGS, f"edit {FILE}") from error
 
 
-def faults(waivers: Sequence[Waiver], known: Sequence[str], now: date) -> list[str]:
-    """A sentence for each waiver whose dates or places do not hold; `known` are the names that `applies` may use."""
-    found = []
-    for waiver in waivers:
-        name = f"{FILE}: the waiver of {waiver.id} for {waiver.package}"
-        if waiver.expires < now:
-            found.append(f"{name} expired on {waiver.expires}")
-        if waiver.created > now:
-            found.append(f"{name} is created in the future, on {waiver.created}")
-        if waiver.expires - waiver.created > timedelta(days=LONGEST_DAYS):
-            days = (waiver.expires - waiver.created).days
-            found.append(f"{name} lasts {days} days; at most {LONGEST_DAYS} are allowed")
-        if waiver.expires < waiver.created:
-            found.append(f"{name} expires before it is created")
-        unknown = sorted(set(waiver.applies) - {*known, "all"})
-        if unknown:
-            found.append(f"{name} applies to unknown {', '.join(unknown)}; known: all, {', '.join(sorted(known))}")
-    return found
-
-
-def too_long_for(waiver: Waiver, finding: Finding) -> bool:
-    """Whether a waiver of a critical finding lives longer than those may."""
-    lasts = waiver.expires - waiver.created
-    return finding.severity is Severity.CRITICAL and lasts > timedelta(days=LONGEST_CRITICAL_DAYS)
-
-
-def ending_soon(waiver: Waiver, now: date) -> bool:
-    """Whether it is time to say that a waiver ends."""
-    return now <= waiver.expires <= now + timedelta(days=WARN_DAYS)
+def _sentence(data: Any, problem: Mapping[str, Any]) -> str:
+    kind, *rest = [str(part) for part in problem["loc"]] or ["(file)"]
+    where = [kind, *rest]
+    if rest and isinstance(entry := data[kind][int(rest[0])], dict):
+        where[1] += f" ({entry.get('id', 'without id')})"
+    models: dict[str, type[BaseModel]] = {"waivers": Waiver, "published": Published}
+    model = models[kind] if rest else Waivers
+    unknown = f"; allowed: {', '.join(model.model_fields)}" if problem["type"] == "extra_forbidden" else ""
+    return f"{FILE}: {'.'.join(where)}: {problem['msg'].removeprefix('Value error, ')}{unknown}"
