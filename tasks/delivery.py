@@ -43,7 +43,7 @@ def push(c: Context, env: str = "local", release: str = "", dirty: bool = False)
 
     environment = settings.load(env)
     sha = build.commit_of(c, environment, release, dirty)
-    pushed = publish.push(c, target.of(c, environment), target.engine(c, environment), sha)
+    pushed, _ = publish.push(c, target.of(c, environment), target.engine(c, environment), sha)
     terminal.good(f"pushed {pushed.image}")
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from invoke.context import Context
 from pydantic import AwareDatetime, BaseModel
 
-from tasks.lib import ci, gates, git, image, paths, record, target
+from tasks.lib import ci, entries, gates, git, image, paths, record, target
 from tasks.lib.errors import Code, Stop
 from tasks.lib.gates import store
-from tasks.lib.record import BuildInputs, GateEntry, Predicate, Record
+from tasks.lib.record import BuildInputs, Judged, Predicate, Record
 from tasks.lib.runner import run
 from tasks.lib.settings import SERVICE, Environment
 
@@ -112,7 +112,8 @@ def write_record(c: Context, env: Environment, sha: str) -> Record:
     path = paths.release(sha) / record.FILE
     path.unlink(missing_ok=True)
     verdict = gates.verdict(c, env, sha, gates.GATES)
-    built = _made(sha).built
+    kept = _made(sha)
+    built = kept.built
     sbom = paths.release(sha) / SBOM
     seen = next((gate.report.subject for gate in verdict.gates if gate.gate == "image" and gate.report), "")
     for what, found in (("the gate scanned", seen), ("the SBOM is of", _image_of(sbom))):
@@ -122,7 +123,7 @@ def write_record(c: Context, env: Environment, sha: str) -> Record:
                 Code.COULD_NOT_RUN,
                 "./inv build",
             )
-    made = _record(c, sha, built, sbom, verdict)
+    made = _record(c, env, sha, kept, sbom, verdict)
     store.write_text(path, made.text())
     return made
 
@@ -159,7 +160,8 @@ def _forget_old_archives() -> None:
         old.unlink(missing_ok=True)
 
 
-def _record(c: Context, sha: str, built: image.Built, sbom: Path, verdict: gates.Verdict) -> Record:
+def _record(c: Context, env: Environment, sha: str, kept: Made, sbom: Path, verdict: gates.Verdict) -> Record:
+    built = kept.built
     return Record(
         predicate=Predicate(
             service=SERVICE,
@@ -174,32 +176,13 @@ def _record(c: Context, sha: str, built: image.Built, sbom: Path, verdict: gates
             ),
             image_id=built.image_id,
             sbom_sha256=_sha256(sbom),
-            gates=[_entry(sha, gate) for gate in verdict.gates],
+            gates=[entries.of_gate(sha, gate) for gate in verdict.gates],
+            judged=Judged(environment=env.name, severities=[one.value for one in env.gates.severities]),
             by=ci.actor(git.person(c)),
             pipeline=ci.pipeline(),
+            started=kept.started,
             built=datetime.now(timezone.utc),
         )
-    )
-
-
-def _entry(sha: str, gate: gates.GateVerdict) -> GateEntry:
-    report = gate.report
-    if report is None or report.ended is None:
-        raise Stop(f"the report of gate {gate.gate} is missing", Code.COULD_NOT_RUN, "./inv scan")
-    database = report.database
-    return GateEntry(
-        name=gate.gate,
-        outcome=gate.outcome.value,
-        tool=report.tool,
-        version=report.version,
-        database_source=database.source if database else "",
-        database_date=database.date.isoformat() if database else "",
-        counts=report.counts,
-        canary=f"{len(report.canary.caught)} of {len(report.canary.planted)} caught",
-        waivers=gate.waived,
-        report_sha256=_sha256(gates.report_path(sha, gate.gate)),
-        started=report.started.isoformat(),
-        ended=report.ended.isoformat(),
     )
 
 

@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections import Counter
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.lib.errors import Code, Stop
 from tasks.lib.gates.models import GATES
 
-STATEMENT = "https://in-toto.io/Statement/v1"
-PREDICATE = "urn:slipway:release-record:v1"
 REQUIRED_GATES = GATES
+# What `cosign attest` writes: cosign can sign a statement of v1 (attest-blob), but not attach it to an image.
+STATEMENT = "https://in-toto.io/Statement/v0.1"
+PREDICATE = "urn:slipway:release-record:v1"
 FILE = "record.json"
 
 
 class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class DatabaseEntry(Model):
+    """What a scanner compared with."""
+
+    source: str
+    date: AwareDatetime = Field(description="of its newest entry")
+    digest: str = ""
+    snapshot: bool = Field(False, description="the advisories shipped with Slipway, not a fresh source")
+    covers: list[str] = Field([], description="ecosystems in which the planted positive was caught")
+
+
+class CanaryEntry(Model):
+    """How many of the planted positives the same run caught."""
+
+    planted: int
+    caught: int
+
+
+class WaiverEntry(Model):
+    """A waiver that let findings through, as it was when the gates were judged."""
+
+    id: str
+    package: str
+    applies: list[str] = []
+    expires: date = Field(description="the last day on which it holds, UTC")
+    owner: str = ""
+    approver: str = ""
+    findings: dict[str, int] = Field(description="findings that it let through, by severity")
 
 
 class GateEntry(Model):
@@ -29,14 +59,22 @@ class GateEntry(Model):
     outcome: str
     tool: str
     version: str
-    database_source: str = ""
-    database_date: str = ""
-    counts: dict[str, int] = {}
-    canary: str = ""
-    waivers: list[str] = []
+    database: DatabaseEntry | None = None
+    covered: dict[str, int | str] = Field({}, description="how much was looked at: commits, packages, files, ...")
+    counts: dict[str, int] = Field({}, description="findings by severity, waived ones too")
+    canary: CanaryEntry
+    waivers: list[WaiverEntry] = []
     report_sha256: str
-    started: str
-    ended: str
+    started: AwareDatetime
+    ended: AwareDatetime
+
+    @property
+    def open(self) -> Counter[str]:
+        """Findings by severity that no waiver let through."""
+        left = Counter(self.counts)
+        for waiver in self.waivers:
+            left.subtract(waiver.findings)
+        return +left
 
 
 class BuildInputs(Model):
@@ -48,6 +86,13 @@ class BuildInputs(Model):
     source_date_epoch: int = Field(description="seconds since 1970, the commit's time")
 
 
+class Judged(Model):
+    """Whose policy the gates were judged by, when the image was built."""
+
+    environment: str
+    severities: list[str] = Field(description="what blocks there")
+
+
 class Predicate(Model):
     service: str
     commit: str
@@ -57,9 +102,11 @@ class Predicate(Model):
     image_id: str = Field(description="digest of the image's configuration, known before the push")
     sbom_sha256: str
     gates: list[GateEntry]
+    judged: Judged
     by: str
     pipeline: dict[str, str] = {}
-    built: datetime
+    started: AwareDatetime = Field(description="when the build of the image began")
+    built: AwareDatetime = Field(description="when the gates had been judged and this record was written")
 
 
 class Subject(Model):
@@ -92,32 +139,11 @@ def parse(text: str, where: str) -> Record:
     except ValidationError as error:
         first: Any = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise Stop(f"the release record {where} does not hold: {field}: {first['msg']}", Code.REFUSED) from error
+        raise Stop(
+            f"the release record {where} does not hold: {field}: {first['msg']}", Code.REFUSED, "./inv scan build push"
+        ) from error
 
 
 def load(path: Path) -> Record | None:
     """The record that this checkout built, or None."""
     return parse(path.read_text(encoding="utf-8"), str(path)) if path.exists() else None
-
-
-def check(
-    record: Record, sha: str, digest: str, required: Sequence[str] = REQUIRED_GATES, dirty_ok: bool = False
-) -> None:
-    """Whether the record allows this commit and digest to run. Raises Stop (5) naming the field that does not."""
-
-    def refuse(field: str, reason: str) -> Stop:
-        return Stop(f"the release record of {sha[:12]} refuses: {field}: {reason}", Code.REFUSED, "./inv scan build")
-
-    predicate = record.predicate
-    if predicate.commit != sha:
-        raise refuse("predicate.commit", f"it is about {predicate.commit[:12]}")
-    if digest and not any(digest == f"sha256:{subject.digest.get('sha256', '')}" for subject in record.subject):
-        raise refuse("subject.digest", f"it is not about {digest[:19]}")
-    for name in required:
-        gate = next((gate for gate in predicate.gates if gate.name == name), None)
-        if gate is None:
-            raise refuse(f"predicate.gates.{name}", "the gate is missing")
-        if gate.outcome not in ("pass", "waived"):
-            raise refuse(f"predicate.gates.{name}.outcome", gate.outcome)
-    if predicate.dirty and not dirty_ok:
-        raise refuse("predicate.dirty", "it was built from changes that are in no commit of the branch")

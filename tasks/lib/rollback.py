@@ -6,7 +6,7 @@ import time
 
 from invoke.context import Context
 
-from tasks.lib import argo, delivery, desired, git, history, publish, record, registry, smoke, terminal
+from tasks.lib import argo, delivery, desired, git, history, publish, registry, smoke, terminal, verify
 from tasks.lib.arrival import NotArrived
 from tasks.lib.delivery import Delivery
 from tasks.lib.desired import Change, State
@@ -63,6 +63,7 @@ def preflight(d: Delivery, state: State, to: str) -> Release:
     if sha == now:
         return state.release
     release = delivery.release_of(d, state, sha)
+    ran_here = bool(release)
     if not release:
         release = publish.named(d.c, d.target, sha)
         if not release:
@@ -71,7 +72,8 @@ def preflight(d: Delivery, state: State, to: str) -> Release:
         raise _unsafe(d, state, f"the image of {sha[:12]} is gone from the registry", sha)
     try:
         attached = publish.fetch_record(d.c, d.target, release)
-        record.check(attached, sha, release.digest, dirty_ok=d.env.allow_dirty)
+        found = verify.checks(attached, d.env, sha, release.digest)
+        (verify.demand_lasting if ran_here else verify.demand)(found, sha, d.env)
     except Stop as refused:
         raise _unsafe(d, state, refused.sentence, sha) from refused
     return release

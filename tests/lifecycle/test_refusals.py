@@ -76,7 +76,7 @@ def test_an_image_without_a_record_is_refused(untouched: World) -> None:
     _crane(untouched, *crane, "--label", "smuggled=in", "--tag", f"{scratch.repository}:{sha}")
     try:
         refused = untouched.inv("deploy", "--release", sha, ok=(5,)).stderr
-        assert "has no release record" in refused
+        assert "has no signed release record" in refused
     finally:
         cleaning.delete(scratch, f"{scratch.repository}:{sha}")
 

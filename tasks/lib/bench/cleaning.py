@@ -78,8 +78,19 @@ def images(made: Scratch) -> None:
     for sha in shas:
         digest = registry.digest(made.c, f"{made.repository}:{sha}")
         if digest:
-            delete(made, f"{made.repository}:{digest.replace(':', '-')}.record")
+            attestations(made, digest)
             delete(made, f"{made.repository}@{digest}")
+
+
+def attestations(made: Scratch, digest: str) -> None:
+    """Removes what is attached to an image: the lab's registry keeps an index of that under a tag."""
+    index = f"{made.repository}:{digest.replace(':', '-')}"
+    if registry.digest(made.c, index):
+        argv = [tools.path(made.c, "crane"), "manifest", index]
+        text = run(made.c, argv, step="list what is attached", timeout=60, quiet=True).stdout
+        for one in json.loads(text)["manifests"]:
+            delete(made, f"{made.repository}@{one['digest']}")
+        delete(made, index)
 
 
 def delete(made: Scratch, reference: str) -> None:

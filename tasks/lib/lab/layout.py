@@ -46,6 +46,11 @@ class Home:
         return self.root / "pki"
 
     @property
+    def signing(self) -> Path:
+        """The key pair that signs releases for this lab; made by the first signing."""
+        return self.root / "signing"
+
+    @property
     def run(self) -> Path:
         return self.root / "run"
 
@@ -88,7 +93,8 @@ class Home:
         return "slipway-lab-" + hashlib.sha256(str(self.root).encode()).hexdigest()[:8]
 
     def folders(self) -> list[Path]:
-        return [self.etc, self.pki, self.run, self.logs, self.data, self.private, self.repository.parent]
+        own = [self.etc, self.pki, self.signing, self.run, self.logs, self.data, self.private]
+        return [*own, self.repository.parent]
 
 
 def home() -> Home:
