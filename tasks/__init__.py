@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from tasks import bench, delivery, docs, doctor, findings, gitops, image, lab, quality, requirements, scan, tools
+from tasks import (
+    bench,
+    delivery,
+    docs,
+    doctor,
+    findings,
+    gitops,
+    image,
+    lab,
+    quality,
+    release,
+    requirements,
+    scan,
+    tools,
+)
 
 _scan = Collection.from_module(scan)
 _scan.add_task(findings.waive)
@@ -23,11 +37,13 @@ ns = Collection(
     # This repository's own checks.
     quality.lint,
     quality.test,
+    quality.parity,
     bench.bench,
     # Its parts, each usable alone.
     scan=_scan,
     image=Collection.from_module(image, auto_dash_names=True),
     gitops=Collection.from_module(gitops),
+    release=Collection.from_module(release),
     # What it stands on.
     lab=Collection.from_module(lab),
     tools=Collection.from_module(tools),

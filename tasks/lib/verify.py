@@ -8,6 +8,7 @@ from datetime import date, datetime, timezone
 
 from tasks.lib import terminal
 from tasks.lib.errors import Code, Stop
+from tasks.lib.gates import policy
 from tasks.lib.record import REQUIRED_GATES, GateEntry, Record
 from tasks.lib.settings import Environment, Severity
 
@@ -93,11 +94,10 @@ def _dirty(record: Record, env: Environment) -> Check:
 
 def _gate(gate: GateEntry, env: Environment, today: date) -> Iterator[Check]:
     at = f"predicate.gates.{gate.name}"
-    rescan = "./inv scan build push"
     yield Check(f"{at}.outcome", gate.outcome, "" if gate.outcome in PASSED else gate.outcome or "it says nothing")
     caught = f"{gate.canary.caught} of {gate.canary.planted} caught"
     blind = gate.canary.caught < gate.canary.planted or not gate.canary.planted
-    yield Check(f"{at}.canary", caught, f"the scanner saw nothing planted: {caught}" if blind else "", rescan)
+    yield Check(f"{at}.canary", caught, f"the scanner saw nothing planted: {caught}" if blind else "")
     blocking = [*dict.fromkeys([*(one.value for one in env.gates.severities), Severity.UNKNOWN.value])]
     left = {name: gate.open[name] for name in blocking if gate.open[name]}
     shown = ", ".join(f"{count} {name}" for name, count in left.items())
@@ -141,3 +141,6 @@ def _database(at: str, gate: GateEntry, env: Environment) -> Iterator[Check]:
     age, most = (gate.ended - gate.database.date).days, env.gates.max_database_age_days
     old = f"its database was of {day}, {age} days old; {env.name} allows {most}"
     yield Check(f"{at}.database.date", f"{day}, {age} days old at the scan", old if age > most else "", update)
+    covers = gate.database.covers
+    lacking = policy.uncovered(env, gate.name, covers, str(gate.covered.get("os", "")))
+    yield Check(f"{at}.database.covers", ", ".join(covers) or "nothing", lacking, update)

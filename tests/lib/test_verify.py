@@ -98,6 +98,18 @@ def test_a_database_must_have_been_good_enough_when_it_was_used() -> None:
     assert problems(seen(snapshot=True, **old), loose) == {}
 
 
+def test_what_the_environment_demands_must_have_been_covered() -> None:
+    def seen(covers: list[str], system: str = "debian 12") -> list[str]:
+        return list(problems(with_gate("image", database=database(covers=covers), covered={"os": system})))
+
+    field = "predicate.gates.image.database.covers"
+    assert seen(["pip", "debian"]) == []
+    assert seen(["pip"]) == [field]
+    assert seen(["pip", "debian"], system="") == [field]
+    only_pip = environment(gates=Gates(required_coverage=["pip"]))
+    assert problems(with_gate("image", database=database(covers=["pip"])), only_pip) == {}
+
+
 def test_the_first_field_that_refuses_is_named_with_the_next_command() -> None:
     found = verify.checks(made(commit="b" * 40, dirty=True), ENV, SHA, DIGEST)
     with pytest.raises(Stop, match=r"refuses for staging: predicate\.commit: it is about bbbb") as caught:
