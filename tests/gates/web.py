@@ -84,7 +84,7 @@ class WebServer:
 
     def _send(self, request: http.server.BaseHTTPRequestHandler, body: bytes) -> None:
         stop, self.break_after = self.break_after, None
-        self.sent = 0
+        sent = 0
         try:
             for begin in range(0, len(body), 1 << 16):
                 block = body[begin : begin + (1 << 16)]
@@ -93,7 +93,8 @@ class WebServer:
                     request.close_connection = True
                     return
                 request.wfile.write(block)
-                self.sent += len(block)
+                sent += len(block)
+                self.sent = sent
                 time.sleep(self.pace)
         except OSError:  # the other side died, which some tests want
             request.close_connection = True

@@ -32,7 +32,7 @@ class Built:
     """A database in a folder, and what is known about it.
 
     details: per advisory, where the file was made here; empty where it came as it is. holds: packages by ecosystem or
-    operating system. systems: those of them that are operating systems. unrated: entries without any severity.
+    operating system. systems: those of them that are operating systems. unrated: entries without any severity, where known.
     """
 
     folder: Path
@@ -40,7 +40,7 @@ class Built:
     details: dict[str, dict[str, Any]]
     holds: dict[str, int] = field(default_factory=dict)
     systems: list[str] = field(default_factory=list)
-    unrated: int = 0
+    unrated: int | None = None
 
 
 def safety(env: Environment) -> Built:

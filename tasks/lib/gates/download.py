@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
 ATTEMPTS = 3
 BUSY = (429, 500, 502, 503, 504)
-BLOCK = 1 << 18
+BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)

@@ -165,13 +165,17 @@ def _obtain(home: Path, place: str, fetch: Fetch) -> Kept:
     except ValueError:
         before = None
     _sweep(home, before)
-    made = fetch(home, before)
-    if made is None and before:
-        after = before.model_copy(update={"fetched": now(), "mark": (home / before.file).stat().st_mtime_ns})
-    elif made is None:
-        raise ValueError("it says that nothing changed, and nothing is kept")
-    else:
-        after = _publish(home, made[0], made[1], before)
+    try:
+        made = fetch(home, before)
+        if before and (made is None or made[1].digest == before.digest):
+            after = before.model_copy(update={"fetched": now(), "mark": (home / before.file).stat().st_mtime_ns})
+            after.validator = made[1].validator if made else before.validator
+        elif made is None:
+            raise ValueError("it says that nothing changed, and nothing is kept")
+        else:
+            after = _publish(home, made[0], made[1], before)
+    finally:
+        _sweep(home, before)
     store.write_text(home / "current.json", after.model_dump_json(indent=2) + "\n")
     return after
 
@@ -189,6 +193,7 @@ def _publish(home: Path, made: Path, about: Kept, before: Kept | None) -> Kept:
     generation = f"{about.digest.removeprefix('sha256:')[:16]}-{time.time_ns()}"
     with (made / about.file).open("rb") as stream:
         os.fsync(stream.fileno())
+    os.utime(made)  # a long download must not look like a generation of long ago
     made.replace(home / generation)
     file = home / generation / about.file
     if before:
@@ -200,5 +205,6 @@ def _sweep(home: Path, current: Kept | None) -> None:
     """Removes what dead processes left and generations that nobody can be reading. The caller holds the lock."""
     used = current.file.partition("/")[0] if current else ""
     for folder in (entry for entry in home.iterdir() if entry.is_dir() and entry.name != used):
+        # A generation keeps the time at which it was replaced; a new one has that of now.
         if folder.name.startswith(".") or time.time() - folder.stat().st_mtime > IN_USE.total_seconds():
             shutil.rmtree(folder, ignore_errors=True)

@@ -33,7 +33,7 @@ class Row(BaseModel):
     age_days: int
     bytes: int
     entries: int
-    unrated: int = Field(description="entries that no severity is known of; where one matches, it blocks")
+    unrated: int | None = Field(description="entries without a severity, which block where they match; null: unknown")
     holds: dict[str, int] = Field(description="packages by ecosystem or operating system")
     digest: str
     note: str = Field("", description="which places could not be had, and why")
@@ -117,9 +117,9 @@ def show(env: Environment, rows: list[Row]) -> None:
 
 def _cells(row: Row) -> tuple[str, ...]:
     covers = ", ".join(f"{name} {count}" for name, count in row.holds.items())
-    size = f"{row.bytes / 1e6:.1f} MB"
-    day, age = str(row.date.date()), f"{row.age_days} d"
-    return (row.what, row.source, row.state, day, age, size, str(row.entries), str(row.unrated), covers)
+    unrated = "-" if row.unrated is None else str(row.unrated)
+    amounts = (f"{row.age_days} d", f"{row.bytes / 1e6:.1f} MB", str(row.entries), unrated)
+    return (row.what, row.source, row.state, str(row.date.date()), *amounts, covers)
 
 
 def as_json(env: Environment, rows: list[Row]) -> str:

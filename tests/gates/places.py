@@ -1,0 +1,116 @@
+"""Places as the gates know them, really served: a registry with Trivy's database, and advisories dated today."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import io
+import json
+import re
+import subprocess
+import tarfile
+import time
+import zipfile
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from tasks.lib.gates import advisories, databases, sources
+
+TODAY = datetime.now(timezone.utc).replace(microsecond=0)
+LAYER = "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip"
+CONFIG = "application/vnd.aquasec.trivy.config.v1+json"
+# As Trivy's own database keeps them: under the source package.
+OPENSSL = {"path": ["debian 12", "openssl"], "key": "CVE-2023-2975", "value": {"FixedVersion": "3.0.10-1~deb12u1"}}
+
+
+def stamp(when: datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def advisories_of(when: datetime, dest: Path, keep: int = 10_000) -> Path:
+    """The shipped advisories (at most `keep`) as a zip whose newest entry is of `when`."""
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(sources.SNAPSHOT) as old, zipfile.ZipFile(dest, "w", zipfile.ZIP_DEFLATED) as new:
+        names = [name for name in old.namelist() if name.endswith(".json")][:keep]
+        for name in names:
+            entry = json.loads(old.read(name))
+            entry["modified"] = stamp(when) if name == names[0] else min(entry["modified"], stamp(when))
+            new.writestr(zipfile.ZipInfo(name), json.dumps(entry), zipfile.ZIP_DEFLATED)
+    return dest
+
+
+def trivy_database(trivydb: Path, folder: Path, when: datetime = TODAY, system: bool = True) -> Path:
+    """A folder as Trivy's cache has it, of `when`; system: with a bucket of Debian 12 beside Python's."""
+    found, _ = advisories.read(sources.SNAPSHOT, "the snapshot")
+    entries: list[dict[str, Any]] = databases.trivy_entries(found)
+    if system:
+        about = {"ID": "debian", "Name": "Debian Security Tracker", "URL": "https://example.org"}
+        rated = {"path": ["vulnerability"], "key": "CVE-2023-2975", "value": {"Title": "openssl", "Severity": "HIGH"}}
+        entries += [{"path": ["data-source"], "key": "debian 12", "value": about}, OPENSSL, rated]
+    folder.mkdir(parents=True)
+    listed = folder / "entries.jsonl"
+    listed.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    subprocess.run([trivydb, folder, listed], check=True, capture_output=True, timeout=60)
+    listed.unlink()
+    metadata = {"Version": 2, "NextUpdate": stamp(when), "UpdatedAt": stamp(when), "DownloadedAt": stamp(when)}
+    (folder / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+    return folder
+
+
+def packed(folder: Path) -> bytes:
+    """db.tar.gz as registries have it."""
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as tar:
+        for name in ("trivy.db", "metadata.json"):
+            tar.add(folder / name, name)
+    return gzip.compress(plain.getvalue(), 1)
+
+
+def push(crane: Path, reference: str, layer: bytes, scratch: Path) -> None:
+    """Pushes a db.tar.gz under a reference, with the media types that Trivy looks for."""
+    blobs = scratch / "layout/blobs/sha256"
+    blobs.mkdir(parents=True, exist_ok=True)
+
+    def blob(content: bytes, media: str, **more: object) -> dict[str, object]:
+        digest = hashlib.sha256(content).hexdigest()
+        (blobs / digest).write_bytes(content)
+        return {"mediaType": media, "digest": f"sha256:{digest}", "size": len(content), **more}
+
+    title = {"org.opencontainers.image.title": "db.tar.gz"}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": blob(b"{}", CONFIG),
+        "layers": [blob(layer, LAYER, annotations=title)],
+    }
+    index = {"schemaVersion": 2, "manifests": [blob(json.dumps(manifest).encode(), str(manifest["mediaType"]))]}
+    (scratch / "layout/index.json").write_text(json.dumps(index), encoding="utf-8")
+    (scratch / "layout/oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}', encoding="utf-8")
+    subprocess.run([crane, "push", scratch / "layout", reference], check=True, capture_output=True, timeout=60)
+
+
+@contextlib.contextmanager
+def registry(program: Path, home: Path) -> Iterator[str]:
+    """A real docker-registry on a free port of loopback; its host:port."""
+    home.mkdir(parents=True)
+    config = {"version": 0.1, "storage": {"filesystem": {"rootdirectory": str(home / "data")}}}
+    config |= {"http": {"addr": "127.0.0.1:0"}, "log": {"level": "info", "formatter": "text"}}
+    (home / "config.yml").write_text(json.dumps(config), encoding="utf-8")
+    log = home / "log"
+    with log.open("w") as out, subprocess.Popen([program, "serve", home / "config.yml"], stderr=out) as running:
+        try:
+            yield f"127.0.0.1:{_port(log)}"
+        finally:
+            running.terminate()
+
+
+def _port(log: Path) -> str:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if found := re.search(r"listening on 127\.0\.0\.1:(\d+)", log.read_text(encoding="utf-8")):
+            return found[1]
+        time.sleep(0.05)
+    raise AssertionError(log.read_text(encoding="utf-8"))
