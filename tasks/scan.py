@@ -9,6 +9,8 @@ from tasks.lib import words
 
 ENV = "environment whose policy counts (default: local)"
 RELEASE = "commit to scan (default: HEAD)"
+AGAIN = "scan even where nothing has changed since the last scan (default: answer from its evidence)"
+SOURCE = {"env": ENV, "release": RELEASE, "again": AGAIN}
 
 
 def _stop_unless_it_ran(gate: str, reason: str, ran: bool) -> None:
@@ -18,61 +20,62 @@ def _stop_unless_it_ran(gate: str, reason: str, ran: bool) -> None:
         raise Stop(f"scan.{gate} could not run: {reason}", Code.COULD_NOT_RUN)
 
 
-def _source(c: Context, gate: str, env: str, release: str) -> None:
+def _source(c: Context, gate: str, env: str, release: str, again: bool) -> None:
     from tasks.lib import gates, git, settings
 
-    report = gates.source(c, settings.load(env), git.resolve(c, release or "HEAD"), gate)
+    report = gates.source(c, settings.load(env), git.resolve(c, release or "HEAD"), gate, again)
     _stop_unless_it_ran(gate, report.reason, report.outcome is not gates.Outcome.COULD_NOT_RUN)
 
 
-@task(default=True, name="all", help={"env": ENV, "release": RELEASE, "dirty": words.DIRTY}, auto_shortflags=False)
-def scan(c: Context, env: str = "local", release: str = "", dirty: bool = False) -> None:
+@task(default=True, name="all", help={**SOURCE, "dirty": words.DIRTY}, auto_shortflags=False)
+def scan(c: Context, env: str = "local", release: str = "", dirty: bool = False, again: bool = False) -> None:
     """Scan secrets, requirements, configuration, code; judge.
 
     The four run at the same time; the verdict is over these four. The image is scanned by build.
+    A commit that was scanned before with the same tools and databases is answered from that scan's evidence.
     """
     from tasks.lib import build, gates, git, settings
 
     environment = settings.load(env)
     sha = build.commit_of(c, environment, release, dirty) if dirty else git.resolve(c, release or "HEAD")
-    gates.run_source(c, environment, sha)
+    gates.run_source(c, environment, sha, again)
     gates.verdict(c, environment, sha, gates.SOURCE_GATES)
 
 
-@task(help={"env": ENV, "release": RELEASE}, auto_shortflags=False)
-def secrets(c: Context, env: str = "local", release: str = "") -> None:
+@task(help=SOURCE, auto_shortflags=False)
+def secrets(c: Context, env: str = "local", release: str = "", again: bool = False) -> None:
     """Look for secrets in commits not scanned before.
 
     Exit 0: it ran, whatever it found (scan.gate decides). Exit 4: it could not run.
     """
-    _source(c, "secrets", env, release)
+    _source(c, "secrets", env, release, again)
 
 
-@task(help={"env": ENV, "release": RELEASE}, auto_shortflags=False)
-def deps(c: Context, env: str = "local", release: str = "") -> None:
+@task(help=SOURCE, auto_shortflags=False)
+def deps(c: Context, env: str = "local", release: str = "", again: bool = False) -> None:
     """Look up every locked requirement in the advisories.
 
     Exit 0: it ran, whatever it found (scan.gate decides). Exit 4: it could not run.
     """
-    _source(c, "deps", env, release)
+    _source(c, "deps", env, release, again)
 
 
-@task(help={"env": ENV, "release": RELEASE}, auto_shortflags=False)
-def config(c: Context, env: str = "local", release: str = "") -> None:
+@task(help=SOURCE, auto_shortflags=False)
+def config(c: Context, env: str = "local", release: str = "", again: bool = False) -> None:
     """Check Dockerfile, rendered chart and Terraform.
 
     Exit 0: it ran, whatever it found (scan.gate decides). Exit 4: it could not run.
     """
-    _source(c, "config", env, release)
+    _source(c, "config", env, release, again)
 
 
-@task(help={"env": ENV, "release": RELEASE}, auto_shortflags=False)
-def code(c: Context, env: str = "local", release: str = "") -> None:
+@task(help=SOURCE, auto_shortflags=False)
+def code(c: Context, env: str = "local", release: str = "", again: bool = False) -> None:
     """Analyse the Python and shell files of the commit.
 
     Exit 0: it ran, whatever it found (scan.gate decides). Exit 4: it could not run.
     """
-    _source(c, "code", env, release)
+    _source(c, "code", env, release, again)
 
 
 @task(

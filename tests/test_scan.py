@@ -11,7 +11,7 @@ from invoke.context import Context
 from tasks import scan
 from tasks.lib import gates, paths, tools
 from tasks.lib.errors import Stop
-from tasks.lib.gates import gitlab, store
+from tasks.lib.gates import evidence, gitlab, store
 from tasks.lib.gates.models import Canary, Finding, Outcome, Report
 from tasks.lib.settings import Environment, Severity
 
@@ -21,6 +21,7 @@ BAD = Finding(id="CVE-2030-1", severity=Severity.HIGH, title="bad", package="fla
 @pytest.fixture(autouse=True)
 def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "work", lambda: tmp_path)
+    monkeypatch.setattr(evidence, "folder", lambda: tmp_path / "evidence")
     monkeypatch.setattr(tools, "paths", lambda *_: {})
 
 

@@ -11,6 +11,7 @@ import pytest
 from invoke.context import Context
 
 from tasks.lib import paths, settings, tools
+from tasks.lib.gates import evidence
 from tasks.lib.settings import Environment
 
 CI_VARIABLES = ("CI_MERGE_REQUEST_DIFF_BASE_SHA", "CI_COMMIT_BEFORE_SHA", "CI_DEFAULT_BRANCH", "SAFETY_API_KEY")
@@ -38,6 +39,7 @@ def env() -> Environment:
 def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     """Reports go to the test's own folder, and no pipeline's variables reach it."""
     monkeypatch.setattr(paths, "work", lambda: tmp_path / "work")
+    monkeypatch.setattr(evidence, "folder", lambda: tmp_path / "evidence")
     for name in CI_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     # Verification must not depend on whether the machine reaches the internet.

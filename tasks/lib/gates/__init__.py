@@ -7,13 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 from invoke.context import Context
 
 from tasks.lib import terminal, tools
 from tasks.lib.errors import Stop
-from tasks.lib.gates import code_gate, config_gate, deps_gate, gitlab, image_gate, judgement, secrets_gate, store
+from tasks.lib.gates import (
+    code_gate,
+    config_gate,
+    databases,
+    deps_gate,
+    evidence,
+    gitlab,
+    image_gate,
+    judgement,
+    secrets_gate,
+    store,
+)
 from tasks.lib.gates.image_gate import sbom
 from tasks.lib.gates.judgement import judge
 from tasks.lib.gates.models import GATES, SOURCE_GATES, Finding, GateVerdict, Outcome, Report, Verdict
@@ -34,22 +46,33 @@ PROGRAMS = {
 }
 
 
-def source(c: Context, env: Environment, sha: str, gate: str) -> Report:
-    """Runs one gate of the sources (secrets, deps, config, code) over a commit; its report is kept and returned."""
-    with terminal.step(f"scan.{gate}"):
-        report = CHECKS[gate](c, env, sha)
+def source(c: Context, env: Environment, sha: str, gate: str, again: bool = False) -> Report:
+    """One gate of the sources (secrets, deps, config, code) over a commit; its report is kept and returned.
+
+    Where nothing has changed since an earlier scan, that one's report is the answer, unless `again`.
+    """
+    inputs = evidence.inputs(c, env, gate, sha, PROGRAMS[gate])
+    report = None if again else evidence.find(inputs)
+    if report:
+        store.write(report)
+        same = "commit, tools and databases" if report.database else "commit and tools"
+        terminal.say(f"{gate}: answered from the evidence of {_clock(report)}, same {same}; --again scans")
+    else:
+        with terminal.step(f"scan.{gate}"):
+            report = CHECKS[gate](c, env, sha)
+        evidence.keep(inputs, report, databases.identity(env, gate))
     _announce(report)
     return report
 
 
-def run_source(c: Context, env: Environment, sha: str) -> list[Report]:
+def run_source(c: Context, env: Environment, sha: str, again: bool = False) -> list[Report]:
     """Runs all gates of the sources at the same time."""
     try:
         tools.paths(c, sorted({name for gate in SOURCE_GATES for name in PROGRAMS[gate]}))
     except Stop as stop:
         terminal.warn(stop.sentence)  # the gates that need it say so in their reports
     with ThreadPoolExecutor(len(SOURCE_GATES)) as pool:
-        running = [pool.submit(source, c, env, sha, gate) for gate in SOURCE_GATES]
+        running = [pool.submit(source, c, env, sha, gate, again) for gate in SOURCE_GATES]
         return [one.result() for one in running]
 
 
@@ -69,6 +92,12 @@ def verdict(c: Context, env: Environment, sha: str, required: Sequence[str] = GA
 def report_path(sha: str, gate: str) -> Path:
     """The file of a gate's report."""
     return store.folder(sha) / f"{gate}.json"
+
+
+def _clock(report: Report) -> str:
+    ended = (report.ended or report.started).astimezone()
+    today = ended.date() == datetime.now().astimezone().date()
+    return f"{ended:%H:%M}" if today else f"{ended:%Y-%m-%d %H:%M}"
 
 
 def _announce(report: Report) -> None:

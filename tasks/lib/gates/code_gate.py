@@ -91,9 +91,9 @@ def gather(c: Context, sha: str, scratch: Path, repo: Path = paths.ROOT) -> Sour
         raise Stop(
             f"code: commit {sha[:8]} holds no Python and no shell file, so nothing was looked at", Code.COULD_NOT_RUN
         )
-    for name, text in CANARIES.values():
-        (sources.folder / PLANTED).mkdir(exist_ok=True)
-        (sources.folder / PLANTED / name).write_text(text, encoding="utf-8")
+    (sources.folder / PLANTED).mkdir()
+    for name, planted in CANARIES.values():
+        (sources.folder / PLANTED / name).write_text(planted, encoding="utf-8")
     return sources
 
 
