@@ -10,7 +10,7 @@ from invoke.context import Context
 
 from tasks.lib import git, paths, settings, terminal
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates import ignore_files, policy, store, summary, waiver_rules, waivers
+from tasks.lib.gates import ignore_files, policy, reports, store, summary, waiver_rules, waivers
 from tasks.lib.gates.models import GATES, Accepted, Blocked, Finding, GateVerdict, Outcome, Report, Verdict
 from tasks.lib.gates.waivers import Waiver
 from tasks.lib.settings import Environment, Severity
@@ -143,6 +143,10 @@ def conclude(c: Context, env: Environment, sha: str, required: Sequence[str], ra
     """Judges, prints, writes the reports, and (raise_) stops: 4 when a gate could not run, else 3 when one blocks."""
     verdict = judge(c, env, sha, required)
     summary.show(verdict)
+    if not verdict.passed and git.ask(c, "status", "--porcelain", "--", waivers.FILE, repo=paths.ROOT):
+        terminal.warn(f"{waivers.FILE} has changes that are in no commit, so they do not count")
+    page = reports.write(verdict)
+    terminal.say(f"summary: {page.relative_to(paths.ROOT) if page.is_relative_to(paths.ROOT) else page}")
     if verdict.could_not_run and raise_:
         names = ", ".join(gate.gate for gate in verdict.gates if gate.outcome is Outcome.COULD_NOT_RUN)
         raise Stop(f"scan.gate: {names} could not run, so commit {sha[:12]} does not pass", Code.COULD_NOT_RUN)

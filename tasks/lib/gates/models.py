@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from datetime import date, datetime, timezone
 from enum import Enum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tasks.lib.settings import Severity
 
@@ -29,21 +30,29 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _one_line(text: str) -> str:
+    # What a scanner read is anybody's text: no line breaks in a log, no control sequences on a terminal.
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text).strip()
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+
+
 class Finding(Model):
     """One thing a scanner found. A secret is named by detector and hash prefix, never by its value."""
 
-    id: str = Field(min_length=1)
+    id: Line = Field(min_length=1)
     severity: Severity
-    title: str
-    package: str = ""
-    installed: str = ""
-    fixed: str = ""
-    file: str = ""
+    title: Line
+    package: Line = ""
+    installed: Line = ""
+    fixed: Line = ""
+    file: Line = ""
     line: int = 0
-    commit: str = ""
-    url: str = ""
-    aliases: list[str] = []
-    purl: str = Field("", description="package URL, where the scanner knows the ecosystem")
+    commit: Line = ""
+    url: Line = ""
+    aliases: list[Line] = []
+    purl: Line = Field("", description="package URL, where the scanner knows the ecosystem")
 
     @property
     def where(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.lib import terminal
-from tasks.lib.gates.models import Blocked, Report, Verdict
+from tasks.lib.gates.models import Blocked, GateVerdict, Outcome, Report, Verdict
 from tasks.lib.settings import Severity
 
 SHOWN = 25  # what blocks on a terminal; all of it is in the written summary
@@ -15,8 +15,7 @@ def show(verdict: Verdict) -> None:
     for gate in verdict.gates:
         report = gate.report
         tool = f"{report.tool} {report.version}".strip() if report else "-"
-        counts = ", ".join(f"{count} {name.lower()}" for name, count in report.counts.items()) if report else ""
-        rows.append((gate.gate, gate.outcome.value, tool, database(report), looked_at(report), counts or "none"))
+        rows.append((gate.gate, gate.outcome.value, tool, database(report), looked_at(report), counts(gate)))
     title = f"Gates of {verdict.commit[:12]} for {verdict.environment}"
     terminal.table(title, ("gate", "outcome", "tool", "database", "looked at", "findings"), rows)
     for text in dict.fromkeys(verdict.warnings):
@@ -33,9 +32,20 @@ def show(verdict: Verdict) -> None:
 
 
 def worst_first(blocked: list[Blocked]) -> list[Blocked]:
-    """What could not run and what is wrong with waivers, then findings by severity; else in the order of the gates."""
-    ranks = list(Severity)
-    return sorted(blocked, key=lambda one: ranks.index(one.finding.severity) if one.finding else -1)
+    """What could not run, what is wrong with waivers, then findings by severity; else in the order of the gates."""
+    ranks = ["gate", "waivers", *Severity]
+
+    def rank(one: Blocked) -> int:
+        return ranks.index(one.finding.severity if one.finding else "waivers" if one.gate == "waivers" else "gate")
+
+    return sorted(blocked, key=rank)
+
+
+def counts(gate: GateVerdict) -> str:
+    """How many findings of which severity, worst first; '-' for a gate that did not look."""
+    if gate.report is None or gate.outcome is Outcome.COULD_NOT_RUN:
+        return "-"
+    return ", ".join(f"{count} {name.lower()}" for name, count in gate.report.counts.items()) or "none"
 
 
 def database(report: Report | None) -> str:
