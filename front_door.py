@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 from invoke.exceptions import Exit, ParseError
+from invoke.executor import Executor
 from invoke.program import Program
 
 USAGE = 2  # Code.USAGE; nothing of `tasks` is imported here, because Invoke's loader does that
+
+
+class Traced(Executor):
+    """Invoke's executor; where SLIPWAY_TRACE names a file, it notes each task there."""
+
+    def execute(self, *tasks: Any) -> Any:
+        if not os.environ.get("SLIPWAY_TRACE"):
+            return super().execute(*tasks)
+        from tasks.lib import trace  # loaded by now
+
+        done = {}
+        for one in tasks:
+            with trace.task(one.name, one.as_kwargs):
+                done.update(super().execute(one))
+        return done
 
 
 class FrontDoor(Program):
@@ -29,7 +46,7 @@ class FrontDoor(Program):
 
 if __name__ == "__main__":
     try:
-        FrontDoor(name="Slipway", binary="./inv", version="of this checkout").run()
+        FrontDoor(name="Slipway", binary="./inv", version="of this checkout", executor_class=Traced).run()
         sys.stdout.flush()
     except BrokenPipeError:  # who read the output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

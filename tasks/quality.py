@@ -1,4 +1,4 @@
-"""This repository's own checks: lint and tests."""
+"""This repository's own checks: lint, tests, and whether two machines did the same."""
 
 from __future__ import annotations
 
@@ -52,3 +52,36 @@ def test(c: Context, lab: bool = True, fast: bool = False, k: str = "", junit: s
     from tasks.lib import quality
 
     quality.test(c, lab=lab, fast=fast, match=k, junit=junit)
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "left": "trace of one machine: the file that SLIPWAY_TRACE named there",
+        "right": "trace of the other",
+        "log": "log of the job that left the right one; its lines must all be accounted for (default: not looked at)",
+    },
+)
+def parity(c: Context, left: str = "", right: str = "", log: str = "") -> None:
+    """Compare what two machines did, call by call.
+
+    Tasks leave a trace in the file that SLIPWAY_TRACE names: inputs, calls, exit codes and outputs, without what
+    belongs to a machine or an hour. Exit 3: they differ.
+    """
+    from pathlib import Path
+
+    from tasks.lib import parity, terminal
+    from tasks.lib.errors import Code, Stop
+
+    if not left or not right:
+        raise Stop("parity compares two traces: --left and --right are required", Code.USAGE, "./inv parity --help")
+    ours, theirs = parity.load(Path(left)), parity.load(Path(right))
+    differences = parity.compare(ours, theirs)
+    if log:
+        differences += parity.lines(Path(log), theirs)
+    if not differences:
+        terminal.good(f"the same: {', '.join(run.task for run in ours)}")
+        return
+    rows = [(one.task, one.what, one.left[: parity.SHOWN], one.right[: parity.SHOWN]) for one in differences]
+    terminal.table("", ("task", "what", "left", "right"), rows)
+    raise Stop(f"parity: {len(rows)} differences", Code.FINDINGS)

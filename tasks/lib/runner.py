@@ -90,6 +90,10 @@ def run(
         raise Stop(f"{step}: no answer from {words[0]} within {timeout:g} s", code, fix) from error
     except UnexpectedExit as error:
         result = error.result
+    if os.environ.get("SLIPWAY_TRACE"):
+        from tasks.lib import trace
+
+        trace.call([redact(word, secrets) for word in words], result.exited)
     if result.exited in ok:
         return result
     if result.exited in INTERRUPTED:  # Ctrl-C reached the program; Invoke only passes it on

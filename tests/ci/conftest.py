@@ -73,16 +73,17 @@ class Clone:
 
     def run(self, *words: str, timeout: float = 600.0) -> subprocess.CompletedProcess[str]:
         """gitlab-ci-local in the clone. The jobs share this run's venv, caches and home."""
-        env = {**os.environ, "SLIPWAY_VENV": sys.prefix, "MYPY_CACHE_DIR": str(paths.ROOT / ".mypy_cache")}
+        return self._run([str(self.program), *words], timeout)
+
+    def by_hand(self, *lines: str, **variables: str) -> list[int]:
+        """What a person gets who types these lines in the clone: their exit codes."""
+        return [self._run(["sh", "-c", line], 300, SLIPWAY_ENV="local", **variables).returncode for line in lines]
+
+    def _run(self, argv: list[str], timeout: float, **variables: str) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "SLIPWAY_VENV": sys.prefix, "MYPY_CACHE_DIR": str(paths.ROOT / ".mypy_cache"), **variables}
         env = {name: value for name, value in env.items() if not name.startswith("PYTEST")}
         return subprocess.run(
-            [self.program, *words],
-            cwd=self.folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
+            argv, cwd=self.folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
         )
 
     def commit(self, message: str, files: Mapping[str, str]) -> str:

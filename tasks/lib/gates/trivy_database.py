@@ -7,7 +7,7 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from tasks.lib import tools
+from tasks.lib import tools, trace
 from tasks.lib.errors import Code, Stop
 from tasks.lib.gates import databases, kept, store, trivy_places
 from tasks.lib.gates.advisories import Advisory
@@ -91,6 +91,7 @@ def _built(place: str, current: Kept, source: str) -> Built:
     return Built((trivy_places.slot(place) / current.file).parents[1], about, {}, current.holds, current.systems)
 
 
+@trace.aside()
 def _own(c: Context, env: Environment, note: str) -> Built:
     def write(folder: Path, found: list[Advisory]) -> None:
         entries = folder / "entries.jsonl"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from tasks.lib import tools
+from tasks.lib import tools, trace
 from tasks.lib.gates import download, kept, trivy
 from tasks.lib.gates.kept import Kept
 from tasks.lib.runner import run
@@ -76,6 +76,7 @@ def file(place: str) -> str:
     return str(next((one for one in (path / FILE, path / "trivy.db") if one.is_file()), path / "trivy.db"))
 
 
+@trace.aside()
 def _pull(c: Context, program: Path | None, repository: str, made: Path, seconds: float) -> None:
     import requests
 
@@ -110,6 +111,7 @@ def _unpack(archive: Path, dest: Path) -> None:
         raise ValueError(f"it is not a db.tar.gz with {' and '.join(MEMBERS)}") from error
 
 
+@trace.aside()
 def _about(c: Context, place: str, made: Path, validator: str) -> Kept:
     """Looks at a database that arrived. Raises ValueError or Stop when Trivy would see nothing with it."""
     database = made / FILE

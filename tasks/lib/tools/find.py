@@ -13,6 +13,7 @@ from typing import Literal
 
 from invoke.context import Context
 
+from tasks.lib import trace
 from tasks.lib.errors import Stop
 from tasks.lib.paths import cache
 from tasks.lib.runner import run
@@ -107,6 +108,7 @@ def version_of(c: Context, program: Path, args: list[str]) -> str:
     return memory[key]
 
 
+@trace.aside()
 def _ask(c: Context, program: Path, args: list[str]) -> str:
     try:
         result = run(c, [program, *args], step=f"ask {program.name} for its version", timeout=ASK_SECONDS, quiet=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from invoke.context import Context
 
+from tasks.lib import trace
 from tasks.lib.errors import Code, Stop
 from tasks.lib.runner import run
 from tasks.lib.tools import pins, trouble
@@ -64,6 +65,7 @@ def group_of(module: str) -> pins.GoPin:
     raise Stop(f"the module {module} is not pinned in tools/; pinned: {names}", Code.USAGE)
 
 
+@trace.aside()
 def source_dir(c: Context, module: str) -> Path:
     """The folder with the sources of a pinned module, downloaded when it is not there. Read-only. Raises Stop (4).
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from tasks.lib import locks, terminal
+from tasks.lib import locks, terminal, trace
 from tasks.lib.errors import Code, Stop
 from tasks.lib.paths import cache
 from tasks.lib.tools import find, gobuild, packages, pins
@@ -47,6 +47,7 @@ def _need(look: find.Look) -> Path:
     )
 
 
+@trace.aside()
 def install(c: Context, rows: Sequence[pins.AnyPin]) -> None:
     """Installs programs in the order of the pins; what another process installed meanwhile is taken as it is.
 
