@@ -85,6 +85,47 @@ def test_ratings_are_read_and_unrated_is_not_harmless() -> None:
     assert one.severity is Severity.CRITICAL
 
 
+# Vectors with their base scores as FIRST's and the NVD's calculators give them, around the bounds of the bands.
+VECTORS = [
+    ("CVSS_V3", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", Severity.CRITICAL),  # 9.8
+    ("CVSS_V3", "CVSS:3.0/AV:N/AC:H/PR:N/UI:N/S:C/C:H/I:H/A:H", Severity.CRITICAL),  # 9.0
+    ("CVSS_V3", "CVSS:3.1/AV:N/AC:L/PR:L/UI:N/S:U/C:H/I:H/A:H", Severity.HIGH),  # 8.8
+    ("CVSS_V3", "CVSS:3.1/AV:L/AC:H/PR:L/UI:N/S:U/C:H/I:H/A:H", Severity.HIGH),  # 7.0
+    ("CVSS_V3", "CVSS:3.1/AV:L/AC:L/PR:N/UI:R/S:U/C:N/I:N/A:H", Severity.MEDIUM),  # 5.5
+    ("CVSS_V3", "CVSS:3.1/AV:P/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N", Severity.LOW),  # 1.6
+    ("CVSS_V3", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N", Severity.LOW),  # 0.0, rated as no danger
+    ("CVSS_V4", "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", Severity.CRITICAL),  # 9.3
+    ("CVSS_V4", "CVSS:4.0/AV:L/AC:L/AT:N/PR:L/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", Severity.HIGH),  # 8.5
+    ("CVSS_V2", "AV:N/AC:L/Au:N/C:C/I:C/A:C", Severity.HIGH),  # 10.0; version 2 has no critical
+    ("CVSS_V2", "AV:N/AC:M/Au:N/C:N/I:P/A:N", Severity.MEDIUM),  # 4.3
+    ("CVSS_V3", "CVSS:3.1/AV:N/AC:L", Severity.UNKNOWN),
+    ("CVSS_V3", "9.8", Severity.UNKNOWN),
+    ("CVSS_V9", "CVSS:9.0/AV:N", Severity.UNKNOWN),
+    ("Ubuntu", "high", Severity.UNKNOWN),
+]
+
+
+@pytest.mark.parametrize(("kind", "vector", "wanted"), VECTORS)
+def test_a_cvss_vector_rates_what_nobody_rated_in_words(kind: str, vector: str, wanted: Severity) -> None:
+    entry = {"id": "PYSEC-1", "severity": [{"type": kind, "score": vector}]}
+    assert advisories._severity(entry, {}) is wanted
+    assert advisories._severity({"id": "PYSEC-1"}, {"severity": entry["severity"]}) is wanted
+    words = {"database_specific": {"severity": "MODERATE"}}
+    assert advisories._severity({**entry, **words}, {}) is Severity.MEDIUM
+
+
+def test_the_worst_of_several_vectors_counts() -> None:
+    ratings = [{"type": kind, "score": vector} for kind, vector, _ in VECTORS]
+    assert advisories._severity({"id": "PYSEC-1", "severity": ratings}, {}) is Severity.CRITICAL
+    assert advisories._severity({"id": "PYSEC-1", "severity": ratings[-4:] + ratings[5:6]}, {}) is Severity.LOW
+
+
+def test_how_many_of_the_snapshot_are_not_rated() -> None:
+    found, _ = advisories.read(sources.SNAPSHOT, "the snapshot")
+    rated = [one for one in found if one.severity is not Severity.UNKNOWN]
+    assert (len(found), len(rated)) == (2650, 199)
+
+
 def test_spans_of_unsorted_events() -> None:
     events = [{"fixed": "4.3"}, {"introduced": "5.0"}, {"introduced": "4.0"}, {"last_affected": "5.2"}]
     assert advisories._spans(events) == [advisories.Span("4.0", fixed="4.3"), advisories.Span("5.0", last="5.2")]

@@ -167,7 +167,7 @@ def _obtain(home: Path, place: str, fetch: Fetch) -> Kept:
     _sweep(home, before)
     try:
         made = fetch(home, before)
-        if before and (made is None or made[1].digest == before.digest):
+        if before and (made is None or (made[1].digest, made[1].date) == (before.digest, before.date)):
             after = before.model_copy(update={"fetched": now(), "mark": (home / before.file).stat().st_mtime_ns})
             after.validator = made[1].validator if made else before.validator
         elif made is None:
