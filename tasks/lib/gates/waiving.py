@@ -142,12 +142,16 @@ def _refuse(waiver: Waiver, matching: list[tuple[str, Finding]], present: list[W
 
 def _added(path: Path, waiver: Waiver) -> str:
     """The file's text with the waiver as the first of the list; comments, order and quoting stay."""
+    from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
     from ruamel.yaml.util import load_yaml_guess_indent
 
     waivers.load(path)
     old = path.read_text(encoding="utf-8") if path.exists() else ""
-    data, indent, offset = load_yaml_guess_indent(io.StringIO(old), preserve_quotes=True)
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 4096
+    data, indent, offset = load_yaml_guess_indent(io.StringIO(old), yaml=yaml)
+    above = old if data is None else ""  # nothing but comments
     data = CommentedMap() if data is None else data
     entry = CommentedMap(waiver.model_dump(exclude_none=True))
     entry["applies"] = CommentedSeq(waiver.applies)
@@ -156,18 +160,10 @@ def _added(path: Path, waiver: Waiver) -> str:
         data["waivers"] = CommentedSeq()
     data["waivers"].fa.set_block_style()
     data["waivers"].insert(0, entry)
-    return _dump(data, indent or 4, 2 if offset is None else offset)
-
-
-def _dump(data: Any, indent: int, offset: int) -> str:
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, 4096
-    yaml.indent(mapping=2, sequence=indent, offset=offset)
+    yaml.indent(mapping=2, sequence=indent or 4, offset=2 if offset is None else offset)
     text = io.StringIO()
     yaml.dump(data, text)
-    return text.getvalue()
+    return above + text.getvalue()
 
 
 def _ask(c: Context, wish: Wish, found: list[tuple[str, Finding]]) -> Wish:
