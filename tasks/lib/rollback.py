@@ -6,7 +6,7 @@ import time
 
 from invoke.context import Context
 
-from tasks.lib import argo, delivery, desired, git, history, publish, registry, smoke, terminal, verify
+from tasks.lib import argo, delivery, desired, git, history, opinion, publish, registry, smoke, terminal, verify
 from tasks.lib.arrival import NotArrived
 from tasks.lib.delivery import Delivery
 from tasks.lib.desired import Change, State
@@ -74,6 +74,8 @@ def preflight(d: Delivery, state: State, to: str) -> Release:
         attached = publish.fetch_record(d.c, d.target, release)
         found = verify.checks(attached, d.env, sha, release.digest)
         (verify.demand_lasting if ran_here else verify.demand)(found, sha, d.env)
+        for sentence in opinion.since(attached, d.env):
+            terminal.warn(f"{sentence}; the way back stays open")
     except Stop as refused:
         raise _unsafe(d, state, refused.sentence, sha) from refused
     return release

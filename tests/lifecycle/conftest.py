@@ -35,6 +35,7 @@ def world(outside_ci: None) -> Iterator[World]:
             "cluster": {"kind": "context", "context": here.context, "kubeconfig": str(here.kubeconfig)},
             "registry": {"repository": user.repository},
             "git": {"url": here.git_url},
+            "signing": {"kind": "key", "public_key": str(here.home / "signing" / "cosign.pub")},
             "ask": True,
             "allow_dirty": False,
         }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 
 import pytest
 
-from tasks.lib import tools
+from tasks.lib import gates, tools
 from tests.lifecycle.world import CHART, World
 
 pytestmark = pytest.mark.lab
@@ -52,6 +53,16 @@ def test_status_and_drift_say_what_runs(world: World) -> None:
     assert "healthy" in table
     assert "is what Git says" in world.inv("gitops.drift").stdout
     world.inv("smoke")
+
+
+def test_the_record_is_shown_and_every_check_of_it_holds(world: World) -> None:
+    a = world.given("a")
+    assert f"takes {a[:12]}" in world.inv("release.verify", "--release", a).stdout
+    shown = world.inv("release.show", "--release", a).stdout
+    assert "the lab's key" in shown
+    statement = json.loads(world.inv("release.show", "--release", a, "--json").stdout)
+    assert statement["predicate"]["commit"] == a
+    assert {gate["name"] for gate in statement["predicate"]["gates"]} == set(gates.GATES)
 
 
 def test_the_charts_test_pod_passes_under_restricted_pod_security(world: World) -> None:
