@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from tasks.lib import git, paths, registry, terminal, tools
+from tasks.lib import base_image, git, paths, registry, terminal, tools
 from tasks.lib.errors import Code, Stop
 from tasks.lib.runner import run
 from tasks.lib.settings import SERVICE
@@ -121,17 +121,17 @@ def build(c: Context, engine: Engine, sha: str) -> Built:
     """Builds the image of a commit and saves its archive. Raises Stop (4) when it cannot be built."""
     commit = git.commit(c, sha)
     created = commit.time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    base = engine.base_image
     arguments = {"REVISION": sha, "CREATED": created, "SOURCE_DATE_EPOCH": str(commit.epoch)}
-    arguments |= {"BASE_IMAGE": base, "BUILDER_IMAGE": engine.builder_image, "SOURCE": engine.source}
+    arguments |= {"BUILDER_IMAGE": engine.builder_image, "SOURCE": engine.source}
     with tempfile.TemporaryDirectory(prefix="slipway-build-") as folder, terminal.step(f"Build image {sha[:12]}"):
         tree = git.unpack(c, sha, Path(folder) / "context", subfolder=CONTEXT)
-        buildx(c, engine, tree, reference(sha), arguments, commit.epoch)
+        base = base_image.pinned(c, engine.base_image, tree / "Dockerfile")
+        buildx(c, engine, tree, reference(sha), {**arguments, "BASE_IMAGE": base}, commit.epoch)
         lock = hashlib.sha256((tree / "requirements.txt").read_bytes()).hexdigest()
     with client(engine) as docker, terminal.step("Save image archive"):
         image = docker.images.get(reference(sha))
         _save(image, archive(sha))
-        base_id = str(docker.images.get(base).id) if base else ""
+        base_id = str(docker.images.get(engine.base_image).id) if engine.base_image else ""
     return Built(reference(sha), str(image.id), base or "the Dockerfile's default", base_id, lock)
 
 
