@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from invoke.context import Context
 
 from tasks.lib import terminal
-from tasks.lib.bench import downtime, listing, platform, sizes, way
+from tasks.lib.bench import downtime, listing, platform, sizes, verifying, way
 from tasks.lib.bench.rows import Row
 from tasks.lib.bench.stage import Stage
 from tasks.lib.errors import Code, Stop
@@ -16,6 +16,7 @@ from tasks.lib.errors import Code, Stop
 MEASURES: dict[str, Callable[[Stage], Row]] = {
     "list": listing.listing,
     "image": sizes.added,
+    "verify": verifying.verify,
     "arrive": way.arrive,
     "rollback": way.rollback,
     "warm": way.warm,

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict
 class Row(BaseModel):
     """One measurement: ours, the raw tools' for the same work, and what it must reach.
 
-    raw: None where no other tool does this work. limit: of ours; limit_ratio: of ours to raw. error: why it could not
-    be measured, and then the row does not hold.
+    raw: None where no other tool does this work. limit: of ours; limit_ratio: of ours to raw; limit_more: of ours minus
+    raw. error: why it could not be measured, and then the row does not hold.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -25,6 +25,7 @@ class Row(BaseModel):
     raw_what: str = ""
     limit: float | None = None
     limit_ratio: float | None = None
+    limit_more: float | None = None
     raw_more_than: float | None = None
     notes: list[str] = []
     error: str = ""
@@ -39,6 +40,7 @@ class Row(BaseModel):
         """What the row must reach, for people."""
         words = [f"<= {self.limit:g} {self.unit}"] if self.limit is not None else []
         words += [f"ratio <= {self.limit_ratio:g}"] if self.limit_ratio is not None else []
+        words += [f"raw + {self.limit_more:g} {self.unit}"] if self.limit_more is not None else []
         words += [f"control > {self.raw_more_than:g}"] if self.raw_more_than is not None else []
         return ", ".join(words)
 
@@ -50,6 +52,8 @@ class Row(BaseModel):
         if self.limit is not None and self.ours > self.limit:
             return False
         if self.limit_ratio is not None and (self.ratio is None or self.ratio > self.limit_ratio):
+            return False
+        if self.limit_more is not None and (self.raw is None or self.ours - self.raw > self.limit_more):
             return False
         return self.raw_more_than is None or (self.raw is not None and self.raw > self.raw_more_than)
 
