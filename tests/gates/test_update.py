@@ -8,12 +8,15 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from invoke.context import Context
+from invoke.program import Program
+from ruamel.yaml import YAML
 
+import tasks
 from tasks import scan
 from tasks.lib import paths, settings, tools
 from tasks.lib.errors import Stop
@@ -58,6 +61,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     home = tmp_path_factory.mktemp("made")
     found = tools.paths(Context(), ["trivy", "trivydb", "safety", "crane", "docker-registry"])
     zipped = places.advisories_of(places.TODAY, home / "www/all.zip", places.FEW)
+    snapshot = datetime(2024, 10, 10, tzinfo=timezone.utc)
+    places.advisories_of(snapshot, home / "pypi-advisories-2024-10.zip", places.FEW)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(advisories, "MINIMUM", 100)
         places.trivy_database(found["trivydb"], zipped, home / "today")
@@ -83,6 +88,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Made) -> No
     monkeypatch.setattr(paths, "cache", lambda: tmp_path / "cache")
     monkeypatch.setattr(advisories, "MINIMUM", 100)
     monkeypatch.setattr(trivy_places, "MINIMUM", 100)
+    monkeypatch.setattr(sources, "SNAPSHOT", made.home / "pypi-advisories-2024-10.zip")
     monkeypatch.setattr(tools, "path", lambda _c, name: made.programs[name])
 
 
@@ -364,3 +370,41 @@ def test_places_are_checked_when_the_settings_are_read() -> None:
             Gates(mirrors=[wrong])
     with pytest.raises(ValueError, match="netrc"):
         Gates(advisories=["https://ann:secret@example.com/all.zip"])
+
+
+# docs/databases.md
+
+PAGE = paths.ROOT / "docs/databases.md"
+
+
+def blocks(language: str) -> list[str]:
+    found = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert found
+    return found
+
+
+def test_the_settings_of_the_page_hold_and_the_first_are_the_defaults() -> None:
+    settled = [Gates.model_validate(YAML(typ="safe").load(text)["gates"]) for text in blocks("yaml")]
+    assert settled[0] == Gates()
+    assert settled[1].trivy_places[1] == "/mnt/stick/trivy/db.tar.gz"
+
+
+def test_the_lines_of_the_page_do_what_it_says(
+    c: Context,
+    production: Callable[..., Environment],
+    made: Made,
+    registry: str,
+    tmp_path: Path,
+    asked: Callable[[Environment], None],
+) -> None:
+    stick = tmp_path / "stick"
+    asked(production(trivy_databases=[f"{registry}:2"], advisories=[str(made.home / "www/all.zip")]))
+    lines = [line.partition(" #")[0] for text in blocks("sh") for line in text.splitlines() if "./inv" in line]
+    assert len(lines) == 4 and lines[-1].endswith("--export /mnt/stick")
+    for line in lines:
+        Program(namespace=tasks.ns).run(line.replace("/mnt/stick", str(stick)).split())  # exits where a line fails
+    subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=stick, check=True, capture_output=True, timeout=60)
+    # Its first mirror does not answer, as none will that is named example.com; the stick has everything.
+    named = YAML(typ="safe").load(blocks("yaml")[1].replace("/mnt/stick", str(stick)))["gates"]["mirrors"]
+    rows = update.update(c, production(mirrors=named))
+    assert [row.source.startswith(str(stick)) for row in rows] == [True] * 3
