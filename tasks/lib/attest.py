@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from invoke.context import Context
+from invoke.runners import Result
 
 from tasks.lib import registry, tools
 from tasks.lib.errors import Code, Stop
@@ -18,9 +19,9 @@ from tasks.lib.signing import PASSWORD, Words
 
 SBOM = "cyclonedx"
 SECONDS = 120.0
-NOTHING_THERE = ("none of the attestations matched the predicate type", "no matching attestations: \n")
+OTHER_TYPE = "none of the attestations matched the predicate type"
+NO_MATCH, END = "Error: no matching attestations:", "error during command execution"
 OTHER_IMAGE = "does not match any digest in statement"
-BAD_SIGNATURE = ("failed to verify", "no matching signatures", "could not verify", "none of the expected identities")
 BAD_KEY = ("loading public key", "loading verifier", "PEM decoding")
 
 
@@ -49,25 +50,33 @@ def verified(c: Context, verifier: Words, image: str, kind: str) -> list[dict[st
     """
     argv = [tools.path(c, "cosign"), "verify-attestation", *verifier.options, "--type", kind, image]
     env = {**registry.login(), **verifier.env}
-    result = run(c, argv, step="verify the signature", timeout=SECONDS, env=env, ok=range(256), quiet=True)
+    result = run(c, argv, step="verify the signature", timeout=SECONDS, env=env, ok=range(100), quiet=True)
     if result.exited == 0:
         return [_statement(line) for line in result.stdout.splitlines() if line.startswith("{")]
-    said = result.stderr + "\n"
-    if any(words in said for words in BAD_KEY):
-        raise Stop(f"signature: {verifier.name} is no key that verifies:\n{tail(result)}", Code.REFUSED, "./inv doctor")
-    digest = image.rpartition("@")[2][:19]
+    said = result.stderr
+    reason = said.partition(NO_MATCH)[2].partition(END)[0].strip()
+    if OTHER_TYPE in said or (NO_MATCH in said and not reason):
+        return []
+    raise _refusal(result, verifier, image.rpartition("@")[2][:19], reason)
+
+
+def _refusal(result: Result, verifier: Words, digest: str, reason: str) -> Stop:
+    """Why nothing was verified. reason: what cosign says of the statements that are there; '' when it saw none."""
     push = "./inv scan build push"
-    if OTHER_IMAGE in said and "accepted signatures" not in said:
-        raise Stop(f"subject.digest: what is attached to image {digest} is about another image", Code.REFUSED, push)
-    if any(words in said for words in BAD_SIGNATURE):
-        raise Stop(
-            f"signature: no statement about image {digest} holds for {verifier.name}: altered, or another key signed",
+    if reason and all(OTHER_IMAGE in line for line in reason.splitlines()):
+        return Stop(f"subject.digest: what is attached to image {digest} is about another image", Code.REFUSED, push)
+    if reason:
+        return Stop(
+            f"signature: no statement about image {digest} holds for {verifier.name}: altered, or another key signed "
+            f"({reason.splitlines()[0][:200]})",
             Code.REFUSED,
             push,
         )
-    if any(words in said for words in NOTHING_THERE):
-        return []
-    raise Stop(f"verify the signature of image {digest}:\n{tail(result)}", Code.COULD_NOT_RUN, "./inv doctor")
+    if any(words in result.stderr for words in BAD_KEY):
+        return Stop(
+            f"signature: {verifier.name} is no key that verifies:\n{tail(result)}", Code.REFUSED, "./inv doctor"
+        )
+    return Stop(f"verify the signature of image {digest}:\n{tail(result)}", Code.COULD_NOT_RUN, "./inv doctor")
 
 
 def _statement(line: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from tasks.lib.record import Record
 
-PREDICATE = "https://slsa.dev/provenance/v1"
+PREDICATE = "slsaprovenance1"  # cosign's name of https://slsa.dev/provenance/v1; it checks the fields
 BUILD_TYPE = "urn:slipway:build:v1"
 DESK = "urn:slipway:builder:desk"
 

@@ -15,7 +15,7 @@ from tasks.lib import publish, registry
 from tasks.lib.record import REQUIRED_GATES, WaiverEntry
 from tests.lib import bundles
 from tests.lib.shop import NO_ENGINE, Shop, shared, shop
-from tests.lib.signed import SHA, entry, made, push_image, with_gate
+from tests.lib.signed import BUILT, SHA, entry, made, push_image, with_gate
 
 __all__ = ["shared", "shop"]
 
@@ -95,3 +95,9 @@ def test_a_waiver_that_expired_since_is_refused(shop: Shop) -> None:
     gone = WaiverEntry(id="CVE-1", package="p", expires=date(2026, 1, 9), findings={"HIGH": 1})
     shop.attach(with_gate("deps", outcome="waived", counts={"HIGH": 1}, waivers=[gone]))
     shop.refuses(r"predicate\.gates\.deps\.waivers\.CVE-1\.expires: the waiver expired on 2026-01-09")
+
+
+def test_a_newer_record_of_another_key_counts_for_nothing(shop: Shop) -> None:
+    shop.attach(made())
+    shop.attach(made(by="Mallory", built=BUILT.replace(year=2027)), shop.theirs)
+    assert publish.fetch_record(shop.c, shop.here, shop.release).predicate.by == "Ann <ann@example.com>"

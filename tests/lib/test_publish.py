@@ -102,3 +102,11 @@ def test_a_wrong_password_says_which_variable(shop: Shop, tmp_path: Path, monkey
         shop.attach(made())
     assert (caught.value.code, caught.value.fix) == (Code.COULD_NOT_RUN, "set COSIGN_PASSWORD")
     assert "not the password" not in caught.value.sentence
+
+
+def test_a_key_in_a_variable_signs(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = shop.here.env.signing
+    assert isinstance(keys, Keys)
+    monkeypatch.setenv("COSIGN_PRIVATE_KEY", Path(keys.key).read_text())
+    shop.attach(made(), Keys(kind="key", key="env://COSIGN_PRIVATE_KEY", public_key="unused"))
+    assert publish.ready(shop.c, shop.here, NO_ENGINE, SHA) == shop.release
