@@ -79,7 +79,7 @@ def call(words: Sequence[str], code: int) -> None:
     if getattr(_here, "aside", False):
         return
     name, program = _program(words)
-    shown = [trace_words.plain(word, _commits()) for word in words]
+    shown = [trace_words.plain(word, commits()) for word in words]
     shown[words.index(name)] = Path(name).name
     lane = threading.get_native_id()
     write(
@@ -114,7 +114,7 @@ def _git(*words: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _commits() -> frozenset[str]:
+def commits() -> frozenset[str]:
     """The commits that the checkout's history has: the same everywhere, unlike objects that a task makes."""
     return frozenset(_git("rev-list", "HEAD").split())
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tasks.lib import paths, trace_words
+from tasks.lib import paths, trace, trace_words
 
 # Who and where, which a record is there to say; and digests of files with times in them, which are compared themselves.
 OF_THE_RUN = {"by", "pipeline", "ref", "report_sha256", "sbom_sha256"}
@@ -30,9 +30,13 @@ def since(before: dict[Path, int]) -> tuple[dict[str, str], dict[str, str]]:
         data = _json(text) if path.suffix in (".json", ".sarif") else None
         if isinstance(data, dict) and data.get("gate") and isinstance(data.get("database"), dict):
             databases[str(data["gate"])] = str(data["database"].get("digest"))
-        kept = trace_words.steady(text) if data is None else json.dumps(_steady(data), sort_keys=True)
+        kept = _plain(text) if data is None else json.dumps(_steady(data), sort_keys=True)
         outputs[str(path.relative_to(paths.work() / "releases"))] = hashlib.sha256(kept.encode()).hexdigest()[:16]
     return outputs, databases
+
+
+def _plain(text: str) -> str:
+    return trace_words.steady(text, trace.commits())
 
 
 def _json(text: str) -> Any:
@@ -45,7 +49,7 @@ def _json(text: str) -> Any:
 def _steady(data: Any) -> Any:
     """The same data without what belongs to one run; lists are sorted, since some are ordered by random ids."""
     if isinstance(data, dict):
-        return {trace_words.steady(key): _steady(value) for key, value in data.items() if key not in OF_THE_RUN}
+        return {_plain(key): _steady(value) for key, value in data.items() if key not in OF_THE_RUN}
     if isinstance(data, list):
         return sorted((_steady(one) for one in data), key=lambda one: json.dumps(one, sort_keys=True))
-    return trace_words.steady(data) if isinstance(data, str) else data
+    return _plain(data) if isinstance(data, str) else data

@@ -15,7 +15,7 @@ from tasks.lib.runner import SECRET_NAME
 FILE, RUN = "SLIPWAY_TRACE", "SLIPWAY_TRACE_RUN"
 OBJECT = re.compile(r"\b[0-9a-f]{40}\b")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?([.,]\d+)?( ?(Z|UTC|[+-]\d\d:?\d\d))?")
-SECONDS = re.compile(r'\b\d+\.\d+ s\b|(?<=time=")[\d.]+(?=")')
+SPAN = re.compile(r'\b\d+\.\d+ s\b|\b\d+ (?:s|min|h|hours?|days?) ago\b|(?<=time=")[\d.]+(?=")')
 RANDOM_UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b")
 RANDOM_NAME = re.compile(r"(\$TMP/[\w.-]*?)[a-z0-9_]{8}(?=/|$)")
 HASHED_NAME = re.compile(r"(?<=-)\d{12,}(?=\.json)")
@@ -59,13 +59,18 @@ def plain(word: str, commits: Collection[str]) -> str:
     """A word of a command without the machine's folders and without names and objects that are new in each run."""
     text = HASHED_NAME.sub("N", RANDOM_NAME.sub(r"\1", _placed(word)))
     text = re.sub(r"(\$CACHE/tools/[\w.-]+)/[\w.-]+", r"\1", text)  # the program's digest is noted beside it
+    return _objects(text, commits)
+
+
+def steady(text: str, commits: Collection[str]) -> str:
+    """A text that a task wrote, without folders, times, durations and ids that are new in each run."""
+    text = SPAN.sub("$SPAN", TIME.sub("$TIME", _placed(text)))
+    text = RANDOM_NAME.sub(r"\1", RANDOM_UUID.sub("$UUID", text))
+    return _objects(text, commits)
+
+
+def _objects(text: str, commits: Collection[str]) -> str:
     return OBJECT.sub(lambda found: found[0] if found[0] in commits else "$OBJECT", text)
-
-
-def steady(text: str) -> str:
-    """A text that a task wrote, without folders, times, durations and random ids."""
-    text = SECONDS.sub("$SECONDS", TIME.sub("$TIME", _placed(text)))
-    return RANDOM_NAME.sub(r"\1", RANDOM_UUID.sub("$UUID", text))
 
 
 def _placed(text: str) -> str:

@@ -75,9 +75,9 @@ class Clone:
         """gitlab-ci-local in the clone. The jobs share this run's venv, caches and home."""
         return self._run([str(self.program), *words], timeout)
 
-    def by_hand(self, *lines: str, **variables: str) -> list[int]:
-        """What a person gets who types these lines in the clone: their exit codes."""
-        return [self._run(["sh", "-c", line], 300, SLIPWAY_ENV="local", **variables).returncode for line in lines]
+    def by_hand(self, line: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """What a person gets who types this line in the clone."""
+        return self._run(["sh", "-c", line], 300, SLIPWAY_ENV="local", **variables)
 
     def _run(self, argv: list[str], timeout: float, **variables: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "SLIPWAY_VENV": sys.prefix, "MYPY_CACHE_DIR": str(paths.ROOT / ".mypy_cache"), **variables}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable
+from xml.etree import ElementTree
 
 import pytest
 
@@ -49,6 +50,8 @@ def test_a_planted_positive_stops_the_pipeline_at_the_gate(clone: Clone, gate: s
         found[other] = json.dumps(report["vulnerabilities"])
     assert named in found[gate]
     assert [other for other in SOURCE_GATES if named in found[other]] == [gate]
+    assert ElementTree.parse(clone.made / "reports" / "verdict.junit.xml").getroot().findall(".//failure")
+    assert named in (clone.made / "reports" / "summary.html").read_text()
     assert not (clone.made / "record.json").exists()
     if gate == "secrets":
         value = text["notes.txt"].split(":")[2].partition("@")[0]
