@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from tasks.lib import commands, settings
 from tasks.lib.errors import Code, Stop
@@ -59,8 +59,8 @@ def load(path: Path) -> list[Run]:
             elif name in runs and kind == "call":
                 runs[name].calls.append(event)
             elif name in runs and kind == "end":
-                runs[name] = runs[name].model_copy(update=event)
-    except (OSError, ValueError, KeyError, AttributeError, ValidationError) as error:
+                runs[name] = Run.model_validate({**runs[name].model_dump(), **event})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = " ".join(str(error).split())[:200]
         raise Stop(f"parity: {path} is no trace: {why}", Code.USAGE, f"SLIPWAY_TRACE={path} ./inv scan") from error
     if not runs:
@@ -133,8 +133,10 @@ def _compare(name: str, left: Run, right: Run) -> list[Difference]:
 def _flat(inputs: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in inputs.items():
-        several = value if isinstance(value, dict) else {}
-        flat |= {f"{key.removesuffix('s')} {name}": part for name, part in several.items()} or {key: value}
+        if isinstance(value, dict):
+            flat |= {f"{key.removesuffix('s')} {name}": part for name, part in value.items()}
+        else:
+            flat[key] = value
     return flat
 
 
