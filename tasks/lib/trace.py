@@ -55,7 +55,8 @@ def task(name: str, arguments: Mapping[str, object]) -> Iterator[None]:
     from tasks.lib import trace_outputs
 
     run = secrets.token_hex(6)
-    os.environ[RUN] = run  # programs that are started belong to this task
+    # Programs that are started belong to this task, in whatever folder they run.
+    os.environ |= {RUN: run, FILE: str(Path(os.environ[FILE]).absolute())}
     given = {key: _redact(str(value)) for key, value in arguments.items() if value not in ("", None, False)}
     write({"event": "start", "run": run, "task": name, "arguments": given, "inputs": _inputs(arguments)})
     before = trace_outputs.state()
@@ -91,6 +92,7 @@ def write(event: Mapping[str, Any]) -> None:
     """Appends one line, whole, whoever else writes. Raises Stop (2) when the file cannot be written."""
     line = (json.dumps(event, sort_keys=True) + "\n").encode()
     try:
+        Path(os.environ[FILE]).parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(os.environ[FILE], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(handle, "ab", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def since(before: dict[Path, int]) -> tuple[dict[str, str], dict[str, str]]:
     """Digests by name of the files that were written since, and the databases that gates say they compared with."""
     outputs, databases = {}, {}
     for path, changed in state().items():
-        if before.get(path) == changed or path.suffix in ARCHIVES or path.name.startswith("."):
+        of_machine = path.suffix in ARCHIVES or path.name.startswith(".") or str(path) == os.environ.get(trace.FILE)
+        if before.get(path) == changed or of_machine:
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
         data = _json(text) if path.suffix in (".json", ".sarif") else None
