@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.lib import parity
+from tasks.lib import parity, paths
 from tasks.lib.gates import SOURCE_GATES
 from tests.ci.conftest import FILE, Clone
 
@@ -58,3 +60,14 @@ def test_a_hidden_variable_and_a_raw_line_are_seen(clone: Clone, jobs: Jobs, tmp
     assert found["scan.config", "input: tree"].left == "clean"
     assert not [key for key in found if key[0] == "scan.deps" and key[1] != "input: variable SAFETY_STAGE"]
     assert parity.unaccounted(log, ran) == [raw]
+
+
+@pytest.mark.slow
+def test_the_lines_of_the_document_hold(clone: Clone) -> None:
+    page = (paths.ROOT / "docs" / "parity.md").read_text()
+    typed, compared = re.findall(r"^ *```sh\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
+    assert clone.by_hand(typed).returncode == 0
+    shutil.copy(clone.folder / "mine.jsonl", clone.folder / "trace-scan-deps.jsonl")
+    (clone.folder / "job.log").write_text("\x1b[32;1m$ ./inv -e scan.deps --env $SLIPWAY_ENV\x1b[0;m\n")
+    done = clone.by_hand(compared)
+    assert (done.returncode, done.stdout) == (0, "the same: scan.deps\n"), done.stderr
