@@ -133,7 +133,7 @@ def test_from_a_registry_to_a_scan_that_production_accepts(
 
     report = scanned(c, env, tmp_path)
     assert report.outcome is Outcome.FINDINGS, report.reason
-    assert report.canary.caught == ["pip", "debian"] and report.covered.os == "debian 12.8"
+    assert report.canary.planted == report.canary.caught == ["pip", "debian"] and report.covered.os == "debian 12.8"
     assert report.database is not None and report.database.digest == trivy.digest
     found = {(one.id, one.package, one.fixed) for one in report.findings}
     assert ("CVE-2023-2975", "openssl", "3.0.10-1~deb12u1") in found and any(one[1] == "urllib3" for one in found)

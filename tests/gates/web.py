@@ -15,7 +15,7 @@ class WebServer:
     """Serves the files below `root`; `url` is the first one's, all.zip.
 
     break_after: bytes of a body after which the connection is cut, once. ranges: understands Range. validators: sends
-    an ETag. pace: seconds between blocks of 64 KiB. asked: (path, Range header) of every request.
+    an ETag, a weak one if `weak`. pace: seconds between blocks of 64 KiB. asked: (path, Range header) of every request.
     """
 
     def __init__(self, root: Path) -> None:
@@ -23,6 +23,7 @@ class WebServer:
         self.root = root
         self.break_after: int | None = None
         self.ranges = self.validators = True
+        self.weak = False
         self.pace = 0.0
         self.asked: list[tuple[str, str]] = []
         self.sent = 0
@@ -72,7 +73,7 @@ class WebServer:
         if start:
             request.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         if self.validators:
-            request.send_header("ETag", etag)
+            request.send_header("ETag", f"W/{etag}" if self.weak else etag)
         request.end_headers()
         self._send(request, body[start:])
 

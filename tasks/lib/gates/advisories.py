@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import zipfile
 import zlib
@@ -15,13 +16,17 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates import download
+from tasks.lib.gates import download, kept
 from tasks.lib.settings import Severity
 
 MINIMUM = 1000  # advisories; PyPI has had more since 2022, so fewer means a broken source
 NO_ZIP = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
 NO_OSV = (KeyError, ValueError, TypeError, AttributeError)
 SPEECH = {"CRITICAL": Severity.CRITICAL, "HIGH": Severity.HIGH, "MODERATE": Severity.MEDIUM, "LOW": Severity.LOW}
+
+
+parsed = functools.lru_cache(maxsize=1 << 18)(Version)  # the same versions are named by many advisories
+_latest: dict[str, tuple[list[Advisory], datetime]] = {}  # of the zip read last: it is checked, then built from twice
 
 
 @dataclass
@@ -33,11 +38,11 @@ class Span:
     last: str = ""
 
     def holds(self, version: Version) -> bool:
-        if self.introduced != "0" and version < Version(self.introduced):
+        if self.introduced != "0" and version < parsed(self.introduced):
             return False
         if self.fixed:
-            return version < Version(self.fixed)
-        return not self.last or version <= Version(self.last)
+            return version < parsed(self.fixed)
+        return not self.last or version <= parsed(self.last)
 
 
 @dataclass
@@ -57,11 +62,11 @@ class Advisory:
     @property
     def fixed(self) -> list[str]:
         found = {span.fixed for span in self.spans if span.fixed}
-        return sorted(found, key=Version)
+        return sorted(found, key=parsed)
 
     def outliers(self) -> list[str]:
         """Versions that are named as affected but lie in no span."""
-        return sorted(v for v in self.versions if not any(span.holds(Version(v)) for span in self.spans))
+        return sorted(v for v in self.versions if not any(span.holds(parsed(v)) for span in self.spans))
 
 
 def read(path: Path, name: str) -> tuple[list[Advisory], datetime]:
@@ -69,19 +74,29 @@ def read(path: Path, name: str) -> tuple[list[Advisory], datetime]:
 
     name: what to call the zip. Raises Stop (4) when it is damaged or holds too few of them.
     """
-    joined: dict[tuple[str, str], Advisory] = {}
-    newest = ""
     try:
-        for entry in _entries(path):
-            newest = max(newest, entry["modified"])
-            for advisory in _advisories(entry):
-                known = joined.setdefault((advisory.id, advisory.package), advisory)
-                if known is not advisory:
-                    _join(known, advisory)
+        digest = kept.sha256(path)
+        if digest not in _latest:
+            joined = _joined(path)
+            _latest.clear()
+            _latest[digest] = joined
+        found, newest = _latest[digest]
     except (*NO_ZIP, *NO_OSV) as error:
         raise Stop(f"{name} cannot be read: {download.short(error)}", Code.COULD_NOT_RUN) from error
-    if len(joined) < MINIMUM:
-        raise Stop(f"{name} has only {len(joined)} advisories", Code.COULD_NOT_RUN)
+    if len(found) < MINIMUM:
+        raise Stop(f"{name} has only {len(found)} advisories", Code.COULD_NOT_RUN)
+    return found, newest
+
+
+def _joined(path: Path) -> tuple[list[Advisory], datetime]:
+    joined: dict[tuple[str, str], Advisory] = {}
+    newest = ""
+    for entry in _entries(path):
+        newest = max(newest, entry["modified"])
+        for advisory in _advisories(entry):
+            known = joined.setdefault((advisory.id, advisory.package), advisory)
+            if known is not advisory:
+                _join(known, advisory)
     return list(joined.values()), datetime.fromisoformat(newest[:19] + "+00:00")
 
 
@@ -145,7 +160,7 @@ def _band(rating: dict[str, str]) -> Severity:
 
 def _valid(version: str) -> bool:
     try:
-        Version(version)
+        parsed(version)
     except InvalidVersion:
         return False
     return True
@@ -153,7 +168,7 @@ def _valid(version: str) -> bool:
 
 def _spans(events: list[dict[str, str]]) -> list[Span]:
     ordered = [(kind, value) for event in events for kind, value in event.items() if value == "0" or _valid(value)]
-    ordered.sort(key=lambda pair: Version(pair[1]))
+    ordered.sort(key=lambda pair: parsed(pair[1]))
     spans: list[Span] = []
     for kind, value in ordered:
         is_open = spans and not spans[-1].fixed and not spans[-1].last

@@ -12,8 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from packaging.version import Version
-
 from tasks.lib import locks, paths
 from tasks.lib.errors import Code, Stop
 from tasks.lib.gates import advisories, sources, store
@@ -32,7 +30,8 @@ class Built:
     """A database in a folder, and what is known about it.
 
     details: per advisory, where the file was made here; empty where it came as it is. holds: packages by ecosystem or
-    operating system. systems: those of them that are operating systems. unrated: entries without any severity, where known.
+    operating system. systems: those of them that are operating systems. unrated: entries without any severity; None:
+    not known.
     """
 
     folder: Path
@@ -202,7 +201,7 @@ def _trivy_versions(advisory: Advisory) -> list[str]:
         parts = [] if span.introduced == "0" else [f">={span.introduced}"]
         parts += [f"<{span.fixed}"] if span.fixed else [f"<={span.last}"] if span.last else []
         versions.append(", ".join(parts or [">=0.dev0"]))
-    early = [version for version in advisory.versions if Version(version).is_prerelease]
+    early = [version for version in advisory.versions if advisories.parsed(version).is_prerelease]
     return versions + [f"=={version}" for version in sorted({*advisory.outliers(), *early})]
 
 

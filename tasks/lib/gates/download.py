@@ -138,7 +138,6 @@ def _receive(answer: Response, url: str, folder: Path, start: int, deadline: flo
 
     etag = answer.headers.get("ETag", "")
     validator = etag or answer.headers.get("Last-Modified", "")
-    total = start + int(answer.headers.get("Content-Length") or -start)
     if not start:
         forget(folder)
         (folder / "partial").touch()
@@ -154,7 +153,4 @@ def _receive(answer: Response, url: str, folder: Path, start: int, deadline: flo
                     raise OSError(f"too slow; {out.tell()} bytes have arrived and the next attempt goes on from there")
         except requests.RequestException as error:
             raise Interrupted(f"it broke off after {out.tell()} bytes") from error
-        arrived = out.tell()
-    if total and arrived != total:
-        raise Interrupted(f"it broke off after {arrived} of {total} bytes")
     return Arrived(folder / "partial", validator)
