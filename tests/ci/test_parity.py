@@ -29,11 +29,11 @@ def both(clone: Clone, jobs: Jobs, names: list[str], folder: Path) -> tuple[list
 
 @pytest.mark.slow
 def test_a_job_does_what_its_lines_do(clone: Clone, jobs: Jobs, tmp_path: Path) -> None:
-    typed, ran, log = both(clone, jobs, [*SCANS, "scan:gate"], tmp_path)
+    typed, ran, log = both(clone, jobs, [*SCANS, "lint", "scan:gate"], tmp_path)
     assert parity.compare(typed, ran) == []
     assert parity.unaccounted(log, ran) == []
     made = {run.task: run for run in ran}
-    assert set(made) == {"tools.install", "scan.gate", *(f"scan.{gate}" for gate in SOURCE_GATES)}
+    assert set(made) == {"tools.install", "lint", "scan.gate", *(f"scan.{gate}" for gate in SOURCE_GATES)}
     for gate in SOURCE_GATES:
         run = made[f"scan.{gate}"]
         assert f"{clone.sha}/reports/{gate}.json" in run.outputs

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.lib import commands, gates, paths, settings
+from tasks.lib import commands, gates, paths, settings, trace_words
 from tasks.lib.gates import gitlab
 from tasks.lib.tools import pins
 from tests.ci.conftest import FILE, Clone
 
 Jobs = dict[str, dict[str, Any]]
+HEADS = ("variables", "workflow", "default", "stages", "include", "before_script")
 OUTSIDE = {"push", "deploy:staging", "promote:production"}
 DEPLOYS = {"deploy:staging": "staging", "promote:production": "production"}
 
@@ -49,6 +52,36 @@ def test_every_line_is_one_that_the_tasks_take(jobs: Jobs) -> None:
         for name, line in lines
         if (reason := commands.wrong(line, known) or ("" if line.startswith("./inv -e ") else "not ./inv -e"))
     ]
+
+
+def hidden(pipeline: dict[str, Any]) -> list[str]:
+    """Lines and variables of a pipeline that nobody sees who reads the scripts of its jobs."""
+    found = []
+    for where, keys in [("pipeline", pipeline), *((name, job) for name, job in pipeline.items() if name not in HEADS)]:
+        found += [f"{where}: {key}" for key in ("before_script", "after_script", "hooks", "inherit") if key in keys]
+        found += [f"{where}: {name}" for name in trace_words.variables(keys.get("variables", {}))]
+    return found + [f"default: {key}" for key in pipeline["default"] if key not in ("image", "interruptible")]
+
+
+def test_nothing_is_hidden_from_who_reads_the_scripts(pipeline: dict[str, Any]) -> None:
+    assert hidden(pipeline) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        (lambda p: p["variables"].update(TRIVY_SEVERITY="LOW"), "pipeline: TRIVY_SEVERITY"),
+        (lambda p: p["scan:deps"].update(variables={"PIP_INDEX_URL": "x"}), "scan:deps: PIP_INDEX_URL"),
+        (lambda p: p[".scan"].update(variables={"SLIPWAY_FAST": "1"}), ".scan: SLIPWAY_FAST"),
+        (lambda p: p["gate"].update(before_script=["true"]), "gate: before_script"),
+        (lambda p: p["default"].update(before_script=["true"]), "default: before_script"),
+        (lambda p: p.update(before_script=["true"]), "pipeline: before_script"),
+    ],
+)
+def test_what_would_be_hidden_is_found(pipeline: dict[str, Any], change: Callable[[Any], object], seen: str) -> None:
+    special = copy.deepcopy(pipeline)
+    change(special)
+    assert hidden(special) == [seen]
 
 
 @pytest.mark.parametrize(
