@@ -19,7 +19,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tasks.lib.gates import advisories, databases, sources
+from tasks.lib.gates import advisories, databases, kept, sources
+from tasks.lib.settings import Environment, Gates
+from tests.gates.web import WebServer
 
 TODAY = datetime.now(timezone.utc).replace(microsecond=0)
 PLANTED = re.compile(r'"name": *"(django|pyyaml|urllib3)"', re.IGNORECASE)
@@ -51,6 +53,26 @@ def advisories_of(when: datetime, dest: Path, keep: int = 10_000) -> Path:
             entry["modified"] = min(entry["modified"], stamp(when)) if number else stamp(when)
             new.writestr(zipfile.ZipInfo(name), json.dumps(entry), zipfile.ZIP_DEFLATED)
     return dest
+
+
+def serve(web: WebServer, when: datetime = TODAY, keep: int = 20) -> bytes:
+    """Puts advisories under the web server's URL; the bytes of the zip."""
+    return advisories_of(when, web.root / "all.zip", keep).read_bytes()
+
+
+def using(env: Environment, *urls: str, **more: Any) -> Environment:
+    """The environment with these places of advisories."""
+    return env.model_copy(update={"gates": Gates(advisories=list(urls), **more)})
+
+
+def content(web: WebServer) -> bytes:
+    """What a reader gets now; whole, or this raises."""
+    home = sources.slot(web.url)
+    found = kept.read(home)
+    assert found is not None
+    file = home / found.file
+    assert kept.sha256(file) == found.digest
+    return file.read_bytes()
 
 
 def trivy_database(trivydb: Path, archive: Path, folder: Path, when: datetime = TODAY, system: bool = True) -> Path:
