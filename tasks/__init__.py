@@ -23,6 +23,7 @@ from tasks import (
 _scan = Collection.from_module(scan)
 _scan.add_task(findings.waive)
 _scan.add_task(findings.waivers)
+_scan.add_task(findings.convert)
 
 ns = Collection(
     # The way of a release, typed most, at the root.

@@ -75,3 +75,41 @@ def waivers(c: Context, release: str = "", json: bool = False, write: bool = Fal
     if write:
         waiver_list.write(found.waivers)
     waiver_list.conclude(rows)
+
+
+@task(
+    help={
+        "from": "scanner that wrote the file: trivy, trufflehog or safety",
+        "file": "its JSON output",
+        "to": "gitlab, sarif or json (default: gitlab)",
+        "kind": "which of several kinds of findings, as GitLab calls it (default: the only one)",
+        "out": "file to write (default: standard output)",
+    },
+    auto_shortflags=False,
+)
+def convert(c: Context, from_: str = "", file: str = "", to: str = "gitlab", kind: str = "", out: str = "") -> None:
+    """Convert another scan's output for GitLab or as SARIF.
+
+    It is for scans that Slipway did not run: nothing was planted in them, so scan.gate takes none of them for a gate's.
+    A scan that did not look becomes a report that says so.
+
+    Usage: ./inv scan.convert --from trivy --file trivy.json --to sarif
+    """
+    from pathlib import Path
+
+    from tasks.lib import terminal
+    from tasks.lib.errors import Code, Stop
+    from tasks.lib.gates import converters, store
+
+    if not from_ or not file:
+        raise Stop("scan.convert: --from and --file are needed", Code.USAGE, "./inv scan.convert --help")
+    reports = converters.read(from_, Path(file))
+    text = converters.write(reports, to, kind)
+    if not out:
+        terminal.raw(text)
+        return
+    store.write_text(Path(out).resolve(), text + "\n")
+    for report in reports:
+        for note in filter(None, (report.reason, *report.notes)):
+            terminal.warn(f"{report.gate}: {note}")
+    terminal.good(f"wrote {out}: {sum(len(report.findings) for report in reports)} findings")

@@ -14,6 +14,7 @@ from tasks.lib.errors import Stop
 from tasks.lib.gates import databases, deps_gate
 from tasks.lib.gates.advisories import Advisory, Span
 from tasks.lib.gates.models import Outcome, Report
+from tasks.lib.gates.safety_output import About, CheckReport
 from tasks.lib.settings import Environment
 from tests.gates.conftest import Repo
 
@@ -99,7 +100,8 @@ def test_scanner_that_did_not_look_could_not_run(
 
 
 def test_a_line_that_the_scanner_leaves_out_is_noticed() -> None:
-    answer = {"scanned_packages": {"six": {"requirements": [{"name": "six", "specifier": "==1.17.0"}]}}}
+    seen = {"six": {"requirements": [{"name": "six", "specifier": "==1.17.0"}]}}
+    answer = CheckReport(report_meta=About(safety_version="3.7.0"), scanned_packages=seen, vulnerabilities=[])
     with pytest.raises(Stop, match=r"did not look at flask==2\.0"):
         deps_gate._all_looked_at(answer, [("six", "1.17.0"), ("flask", "2.0")])
 

@@ -10,9 +10,10 @@ from invoke.context import Context
 
 from tasks.lib import paths, tools
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates import databases, render, running, schemas, trivy
+from tasks.lib.gates import render, running, schemas, trivy
 from tasks.lib.gates.models import Finding, Report
 from tasks.lib.gates.render import Material
+from tasks.lib.gates.trivy_output import Misconfiguration
 from tasks.lib.runner import run
 from tasks.lib.settings import Environment, Severity
 
@@ -106,26 +107,14 @@ def _findings(results: list[dict[str, Any]], environments: list[str]) -> list[Fi
     found: dict[tuple[str, ...], Finding] = {}
     for result in results:
         target = render.CHART if result["Target"].startswith("rendered/") else result["Target"]
-        for one in result.get("Misconfigurations") or []:
-            if one.get("Status") == "PASS":
+        for one in map(Misconfiguration.model_validate, result.get("Misconfigurations") or []):
+            if one.status == "PASS":
                 continue
-            cause = one.get("CauseMetadata", {})
-            line = 0 if target == render.CHART else int(cause.get("StartLine") or 0)
-            message = one["Message"]
-            for name in environments if target == render.CHART else []:
-                message = message.replace(f"slipway-{name}", "slipway-<environment>")
-            key = (one["ID"], target, str(line), message)
-            found[key] = Finding(
-                id=one["ID"],
-                severity=databases.severity(one["Severity"]),
-                title=f"{one['Title']}: {message}"[:300],
-                package=cause.get("Resource", ""),
-                fixed=one.get("Resolution", ""),
-                file=target,
-                line=line,
-                url=one.get("PrimaryURL", ""),
-                aliases=[one["AVDID"]] if one.get("AVDID") else [],
-            )
+            if target == render.CHART:
+                one.cause.line = 0
+                for name in environments:
+                    one.message = one.message.replace(f"slipway-{name}", "slipway-<environment>")
+            found[one.id, target, str(one.cause.line), one.message] = one.finding(target)
     return list(found.values())
 
 

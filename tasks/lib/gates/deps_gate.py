@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ from packaging.utils import canonicalize_name
 
 from tasks.lib import git, paths, tools
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates import databases, running
+from tasks.lib.gates import databases, running, safety_output
 from tasks.lib.gates.models import Finding, Report
+from tasks.lib.gates.safety_output import CheckReport, Vulnerability
 from tasks.lib.runner import run
 from tasks.lib.settings import Environment
 
@@ -108,8 +108,8 @@ def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Re
         report.covered.files = list(FILES)
         report.canary.planted = [f"{canary[0]}=={canary[1]}"]
         places = {(pin.name, pin.version): pin for pin in reversed(required)}
-        for found in answer["vulnerabilities"]:
-            pin = (canonicalize_name(found["package_name"]), found["analyzed_version"])
+        for found in answer.vulnerabilities:
+            pin = (canonicalize_name(found.package), found.installed)
             if pin == canary:
                 report.canary.caught = list(report.canary.planted)
             else:
@@ -119,7 +119,7 @@ def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Re
     return running.examine(GATE, sha, "safety", look)
 
 
-def _safety(c: Context, report: Report, program: Path, database: Path, listed: Path, scratch: Path) -> dict[str, Any]:
+def _safety(c: Context, report: Report, program: Path, database: Path, listed: Path, scratch: Path) -> CheckReport:
     words: list[str | Path] = [program, "--disable-optional-telemetry", "check", "--db", database]
     words += ["--json", "-r", listed]
     report.command = running.shown(["safety", *words[1:]], scratch)
@@ -129,20 +129,19 @@ def _safety(c: Context, report: Report, program: Path, database: Path, listed: P
     result = run(
         c, words, step="scan the requirements", timeout=SECONDS, env=clean, ok=(CLEAN, VULNERABLE), cwd=scratch
     )
-    answer: dict[str, Any] = json.JSONDecoder().raw_decode(result.stdout[result.stdout.index("{") :])[0]
-    about = answer["report_meta"]
-    report.version = about["safety_version"]
-    if about["api_key"] or about["local_database_path"] != str(database):
+    answer = CheckReport.model_validate(safety_output.document(result.stdout))
+    report.version = answer.about.version
+    if answer.about.api_key or answer.about.database != str(database):
         raise Stop("deps: Safety did not use the local database", Code.COULD_NOT_RUN)
-    if bool(answer["vulnerabilities"]) != (result.exited == VULNERABLE):
+    if bool(answer.vulnerabilities) != (result.exited == VULNERABLE):
         raise Stop("deps: Safety's exit code and report contradict each other", Code.COULD_NOT_RUN)
     return answer
 
 
-def _all_looked_at(answer: dict[str, Any], wanted: list[tuple[str, str]]) -> None:
+def _all_looked_at(answer: CheckReport, wanted: list[tuple[str, str]]) -> None:
     """Safety leaves out lines that it cannot read, with exit code 0."""
     seen = set()
-    for package in answer["scanned_packages"].values():
+    for package in answer.packages.values():
         for one in package["requirements"]:
             seen.add((canonicalize_name(one["name"]), re.sub(r"^={2,3}", "", one["specifier"])))
     left_out = [f"{name}=={version}" for name, version in wanted if (name, version) not in seen]
@@ -150,17 +149,13 @@ def _all_looked_at(answer: dict[str, Any], wanted: list[tuple[str, str]]) -> Non
         raise Stop(f"deps: Safety did not look at {', '.join(left_out[:5])}", Code.COULD_NOT_RUN)
 
 
-def _finding(found: dict[str, Any], pin: Pin, details: dict[str, dict[str, Any]]) -> Finding:
-    known = details.get(found["vulnerability_id"], {})
-    return Finding(
-        id=found["vulnerability_id"],
-        severity=databases.severity(known.get("severity", "")),
-        title=known.get("title") or found["advisory"],
-        package=pin.name,
-        installed=pin.version,
-        fixed=", ".join(found["fixed_versions"]),
-        file=pin.file,
-        line=pin.line,
-        url=known.get("url", ""),
-        aliases=known.get("aliases", []),
-    )
+def _finding(found: Vulnerability, pin: Pin, details: dict[str, dict[str, Any]]) -> Finding:
+    """As Safety says it, with what the advisories know beyond that and the line of the commit that asks for it."""
+    known = details.get(found.id, {})
+    about = {
+        "severity": databases.severity(known.get("severity", "")),
+        "title": known.get("title") or found.advisory,
+        "url": known.get("url", ""),
+        "aliases": known.get("aliases", []),
+    }
+    return Finding.model_validate({**found.finding().model_dump(), **about, "file": pin.file, "line": pin.line})

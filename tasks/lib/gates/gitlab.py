@@ -88,7 +88,12 @@ def _location(report: Report, finding: Finding) -> dict[str, Any]:
     package = {"package": {"name": finding.package}, "version": finding.installed}
     line = max(finding.line, 1)
     if report.gate == "secrets":
-        return {"file": finding.file, "commit": {"sha": finding.commit}, "start_line": line, "end_line": line}
+        return {
+            "file": finding.file,
+            "commit": {"sha": finding.commit or report.commit},
+            "start_line": line,
+            "end_line": line,
+        }
     if report.gate == "deps":
         return {"file": finding.file, "dependency": package}
     if report.gate == "image":

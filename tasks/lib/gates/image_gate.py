@@ -12,8 +12,9 @@ from invoke.context import Context
 
 from tasks.lib import tools
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates import archive, databases, running, store, trivy, trivy_database
+from tasks.lib.gates import archive, running, store, trivy, trivy_database
 from tasks.lib.gates.models import Finding, Report
+from tasks.lib.gates.trivy_output import Vulnerability
 from tasks.lib.runner import run
 from tasks.lib.settings import Environment
 
@@ -95,18 +96,12 @@ def _covered(report: Report, answer: dict[str, Any]) -> None:
 
 
 def _finding(one: dict[str, Any], target: str, known: dict[str, dict[str, Any]]) -> Finding:
-    about = known.get(one["VulnerabilityID"], {})
-    return Finding(
-        id=one["VulnerabilityID"],
-        severity=databases.severity(one.get("Severity", "")),
-        title=one.get("Title") or about.get("title") or one["VulnerabilityID"],
-        package=one["PkgName"],
-        installed=one["InstalledVersion"],
-        fixed=one.get("FixedVersion", ""),
-        file=one.get("PkgPath") or target.partition(" ")[0],
-        url=about.get("url") or one.get("PrimaryURL", ""),
-        aliases=about.get("aliases") or one.get("VendorIDs") or [],
-    )
+    """As Trivy says it, with what the advisories that its database was built from know beyond that."""
+    found = Vulnerability.model_validate(one)
+    about = known.get(found.id, {})
+    more = {"title": found.title or about.get("title"), "url": about.get("url"), "aliases": about.get("aliases")}
+    said = found.finding(target).model_dump()
+    return Finding.model_validate({**said, **{key: value for key, value in more.items() if value}})
 
 
 def sbom(c: Context, image: Path, dest: Path) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +11,10 @@ from invoke.context import Context
 
 from tasks.lib import paths, tools
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates import commit_range, running, scan_repository, waivers
+from tasks.lib.gates import commit_range, running, scan_repository, trufflehog_output, waivers
 from tasks.lib.gates.models import Finding, Report
 from tasks.lib.gates.scan_repository import ScanRepository
+from tasks.lib.gates.trufflehog_output import Result
 from tasks.lib.gates.waivers import Published
 from tasks.lib.runner import MISSING, redact, run
 from tasks.lib.settings import Environment, Severity
@@ -40,11 +39,10 @@ def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Re
         results = _trufflehog(c, report, program, scan, scratch)
         report.canary.planted = ["unverifiable login"]
         for result in results:
-            place = result["SourceMetadata"]["Data"]["Git"]
-            if place["commit"] == scan.canary:
+            if result.place.commit == scan.canary:
                 report.canary.caught = list(report.canary.planted)
             else:
-                report.findings.append(_finding(result, scan.origin[place["commit"]]))
+                report.findings.append(result.finding(scan.origin[result.place.commit]))
         report.findings += _inline(c, scan)
         _leave_out_published(report, waivers.of_commit(c, sha, repo).published)
 
@@ -82,7 +80,7 @@ def canary() -> str:
     return f"postgres://slipway:{secrets.token_urlsafe(24)}@0.0.0.0:1/canary\n"
 
 
-def _trufflehog(c: Context, report: Report, program: Path, scan: ScanRepository, scratch: Path) -> list[dict[str, Any]]:
+def _trufflehog(c: Context, report: Report, program: Path, scan: ScanRepository, scratch: Path) -> list[Result]:
     # The repository is our own, so its configuration can be trusted, and a second clone is saved.
     words: list[str | Path] = [program, "git", f"file://{scan.path}", f"--branch={scan.head}"]
     words += [f"--since-commit={scan.base}"] if scan.base else []
@@ -101,7 +99,7 @@ def _trufflehog(c: Context, report: Report, program: Path, scan: ScanRepository,
     if scan.base and report.covered.chunks < scan.commits:
         seen = f"{report.covered.chunks} chunks of {scan.commits} commits"
         raise Stop(f"secrets: TruffleHog looked at {seen} only", Code.COULD_NOT_RUN)
-    results = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    results = [Result.model_validate(one) for one in trufflehog_output.objects(result.stdout)]
     if bool(results) != (result.exited == FOUND):
         raise Stop("secrets: TruffleHog's exit code and results contradict each other", Code.COULD_NOT_RUN)
     return results
@@ -109,28 +107,10 @@ def _trufflehog(c: Context, report: Report, program: Path, scan: ScanRepository,
 
 def _end(log: str) -> dict[str, Any]:
     """The last entry of TruffleHog's log: what it looked at. Raises Stop (4) when errors are in the log."""
-    entries: list[dict[str, Any]] = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    entries = list(trufflehog_output.objects(log))
     failed = [entry for entry in entries if entry.get("level") in ("error", "fatal")]
     end = next((entry for entry in reversed(entries) if entry.get("msg") == "finished scanning"), None)
     if failed or end is None:
         cause = failed[0].get("error") or failed[0].get("msg") if failed else "it did not say that it finished"
-        raise Stop(f"secrets: TruffleHog failed: {str(cause)[:200]}", Code.COULD_NOT_RUN)
+        raise Stop(f"secrets: TruffleHog failed: {redact(str(cause))[:200]}", Code.COULD_NOT_RUN)
     return dict(end)
-
-
-def _finding(result: dict[str, Any], commit: str) -> Finding:
-    """What may be kept of a result: detector, place and a hash prefix; never the value, not even Redacted."""
-    place = result["SourceMetadata"]["Data"]["Git"]
-    detector = result["DetectorName"]
-    mark = hashlib.sha256((result.get("RawV2") or result["Raw"]).encode()).hexdigest()[:12]
-    verified = bool(result["Verified"])
-    state = "valid, its service confirmed it" if verified else "could not be checked with its service, so it counts"
-    return Finding(
-        id=f"{detector}:{mark}",
-        severity=Severity.CRITICAL if verified else Severity.HIGH,
-        title=f"{detector} secret: {state}",
-        file=place.get("file") or "commit message",
-        line=int(place.get("line") or 0),
-        commit=commit,
-        fixed="revoke it at its service, then remove it from the commits",
-    )
