@@ -13,6 +13,7 @@ from invoke.context import Context
 from tasks.lib import paths, settings, tools
 from tasks.lib.gates import evidence
 from tasks.lib.settings import Environment
+from tests.gates.published import elsewhere, made, production, registry  # noqa: F401 - fixtures
 
 CI_VARIABLES = ("CI_MERGE_REQUEST_DIFF_BASE_SHA", "CI_COMMIT_BEFORE_SHA", "CI_DEFAULT_BRANCH", "SAFETY_API_KEY")
 
