@@ -39,8 +39,7 @@ def verify(c: Context, release: str = "", env: str = "local") -> None:
     from tasks.lib import verify as verifying
 
     environment = settings.load(env)
-    seen = releases.find(c, environment, release)
-    found = releases.checks(c, seen)
+    seen, found = releases.examine(c, environment, release)
     rows = [("no" if check.problem else "yes", check.field, check.problem or check.says) for check in found]
     terminal.table(f"Release {seen.release.revision[:12]} for {env}", ("", "field", "says"), rows)
     verifying.demand(found, seen.release.revision, environment)

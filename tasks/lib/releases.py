@@ -36,6 +36,23 @@ def find(c: Context, env: Environment, rev: str) -> Seen:
 
     Raises Stop 4 when the registry cannot be asked, 5 when it has no such image or no record whose signature holds.
     """
+    target, release = _named(c, env, rev)
+    return Seen(target, release, publish.fetch_record(c, target, release), signing.verifier(c, env).name)
+
+
+def examine(c: Context, env: Environment, rev: str) -> tuple[Seen, list[Check]]:
+    """The release and every check of it: signatures, subject, commit, gates and policy. Raises as find does."""
+    target, release = _named(c, env, rev)
+    verifier = signing.verifier(c, env)
+    with ThreadPoolExecutor(len(BESIDE)) as pool:
+        others = pool.map(lambda name: _beside(c, verifier, release, name), BESIDE)
+        record = publish.fetch_record(c, target, release)
+    signature = Check("signature", f"holds for {verifier.name}", lasting=True)
+    found = [signature, *others, *verify.checks(record, env, release.revision, release.digest)]
+    return Seen(target, release, record, verifier.name), found
+
+
+def _named(c: Context, env: Environment, rev: str) -> tuple[Target, Release]:
     sha = rev if re.fullmatch(SHA, rev) else git.resolve(c, rev or "HEAD")
     if isinstance(env.cluster, LabCluster) and lab.find() is None:
         raise Stop("the lab is down, and its registry with it", Code.COULD_NOT_RUN, "./inv lab.up")
@@ -43,28 +60,18 @@ def find(c: Context, env: Environment, rev: str) -> Seen:
     release = publish.named(c, target, sha)
     if not release:
         raise Stop(f"{target.repository} has no image of {sha[:12]}", Code.REFUSED, f"./inv push --env {env.name}")
-    return Seen(target, release, publish.fetch_record(c, target, release), signing.verifier(c, env).name)
+    return target, release
 
 
-def checks(c: Context, seen: Seen) -> list[Check]:
-    """Every check of a release for its environment: signatures, subject, commit, gates and policy."""
-    release, env = seen.release, seen.target.env
-    verifier = signing.verifier(c, env)
-    where = f"{release.repository}@{release.digest}"
-
-    def beside(name: str) -> Check:
-        try:
-            there = attest.verified(c, verifier, where, BESIDE[name])
-        except Stop as stop:
-            if stop.code != Code.REFUSED:
-                raise
-            return Check(name, "", stop.sentence)
-        return Check(name, "signed", "" if there else "nothing signed is attached to the image", lasting=True)
-
-    with ThreadPoolExecutor(len(BESIDE)) as pool:
-        others = list(pool.map(beside, BESIDE))
-    signature = Check("signature", f"holds for {seen.signed_by}", lasting=True)
-    return [signature, *others, *verify.checks(seen.record, env, release.revision, release.digest)]
+def _beside(c: Context, verifier: signing.Words, release: Release, name: str) -> Check:
+    """Whether a statement besides the record is there and signed."""
+    try:
+        there = attest.verified(c, verifier, f"{release.repository}@{release.digest}", BESIDE[name])
+    except Stop as stop:
+        if stop.code != Code.REFUSED:
+            raise
+        return Check(name, "", stop.sentence, lasting=True)
+    return Check(name, "signed", "" if there else "nothing signed is attached to the image", lasting=True)
 
 
 def show(seen: Seen) -> None:

@@ -85,10 +85,9 @@ def test_a_record_of_another_commit_is_refused(shop: Shop) -> None:
     shop.refuses(r"predicate\.commit: it is about bbbbbbbbbbbb")
 
 
-@pytest.mark.parametrize("name", REQUIRED_GATES)
-def test_a_signed_record_without_a_gate_is_refused(shop: Shop, name: str) -> None:
-    shop.attach(made(gates=[entry(other) for other in REQUIRED_GATES if other != name]))
-    shop.refuses(rf"predicate\.gates\.{name}: the gate is missing")
+def test_a_signed_record_without_a_gate_is_refused(shop: Shop) -> None:
+    shop.attach(made(gates=[entry(other) for other in REQUIRED_GATES if other != "deps"]))
+    shop.refuses(r"predicate\.gates\.deps: the gate is missing")
 
 
 def test_a_waiver_that_expired_since_is_refused(shop: Shop) -> None:

@@ -20,8 +20,8 @@ __all__ = ["shared", "shop"]
 def test_a_release_is_shown_and_every_check_holds(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     what = built(shop)
     publish.sign(shop.c, shop.here, signing.signer(shop.c, shop.here.env), shop.release, what)
-    seen = releases.find(shop.c, shop.here.env, SHA)
-    found = releases.checks(shop.c, seen)
+    seen, found = releases.examine(shop.c, shop.here.env, SHA)
+    assert seen == releases.find(shop.c, shop.here.env, SHA)
     assert not [check for check in found if check.problem]
     assert {"signature", "provenance", "sbom", "subject.digest", "predicate.commit"} <= {check.field for check in found}
     capsys.readouterr()
@@ -35,7 +35,7 @@ def test_a_release_is_shown_and_every_check_holds(shop: Shop, capsys: pytest.Cap
 
 def test_what_is_missing_beside_the_record_is_named(shop: Shop) -> None:
     shop.attach(built(shop))
-    found = releases.checks(shop.c, releases.find(shop.c, shop.here.env, SHA))
+    _, found = releases.examine(shop.c, shop.here.env, SHA)
     assert [check.field for check in found if check.problem] == ["provenance", "sbom"]
     with pytest.raises(Stop, match="provenance: nothing signed is attached"):
         verify.demand(found, SHA, shop.here.env)
