@@ -27,7 +27,8 @@ LISTS = [
 @pytest.mark.parametrize("line", LISTS)
 def test_the_lists_run(line: str) -> None:
     assert line in LINES
-    done = subprocess.run(line, shell=True, cwd=paths.ROOT, capture_output=True, text=True, timeout=120)
+    words = shlex.split(line, comments=True)
+    done = subprocess.run(words, cwd=paths.ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -123,9 +123,9 @@ def _unusable(env: Environment, report: Report, verdict: Verdict) -> tuple[str, 
 
 
 def _block(gate: str, finding: Finding, too_long: bool) -> Blocked:
-    subject = f"{finding.package} {finding.installed}".strip() or finding.title
+    subject = f"{finding.package} {finding.installed}".strip()
     rated = "not rated, so it counts as serious" if finding.severity is Severity.UNKNOWN else finding.severity.value
-    why = f"{finding.id} ({rated}) in {subject}, {finding.where}"
+    why = f"{finding.id} ({rated}) in {f'{subject}, ' if subject else ''}{finding.where}"
     if too_long:
         why += f"; its waiver lasts longer than {waivers.LONGEST_CRITICAL_DAYS} days, the most for a critical finding"
     return Blocked(gate=gate, why=why, finding=finding, fix=_fix(gate, finding))
