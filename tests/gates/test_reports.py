@@ -14,10 +14,11 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 from invoke.context import Context
+from referencing import Registry, Resource
 
 from tasks.lib import gates, terminal
 from tasks.lib.errors import Stop
-from tasks.lib.gates import judgement, junit, page, reports, sarif, store, summary
+from tasks.lib.gates import archive, judgement, junit, page, reports, sarif, store, summary
 from tasks.lib.gates.models import GATES, Finding, Outcome, Verdict
 from tasks.lib.settings import Environment, Severity
 from tests.gates import reporting
@@ -103,6 +104,18 @@ def test_two_packages_of_an_image_with_one_weakness_are_two_places() -> None:
     (run,) = sarif.of_reports([reporting.report("image", *both)])["runs"]
     uris = [result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for result in run["results"]]
     assert uris == ["image.tar/libssl3", "image.tar/openssl"]
+
+
+def test_the_bill_of_materials_holds_to_its_schema(c: Context, tmp_path: Path, programs: dict[str, Path]) -> None:
+    image = tmp_path / "image.tar"
+    archive.write(image, archive.python_package("six", "1.17.0") | archive.debian(("bash", "5.2-1")))
+    document = json.loads(gates.sbom(c, image, tmp_path / "sbom.json").read_text(encoding="utf-8"))
+    texts = {file.name: json.loads(file.read_text(encoding="utf-8")) for file in SCHEMA.parent.glob("*.SNAPSHOT.*")}
+    rows = [(f"http://cyclonedx.org/schema/{name}", Resource.from_contents(text)) for name, text in texts.items()]
+    bill = jsonschema.Draft7Validator(texts["bom-1.6.SNAPSHOT.schema.json"], registry=Registry().with_resources(rows))
+    bill.validate(document)
+    with pytest.raises(jsonschema.ValidationError):
+        bill.validate({**document, "serialNumber": "1"})
 
 
 @pytest.mark.parametrize(
