@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from tasks.lib.paths import ROOT
 from tasks.lib.runner import run
 
 QUERY_SECONDS = 60.0
+# A SHA means the commit that it is a hash of: objects and parents put in their place on this machine do not count.
+AS_COMMITTED = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
 
 
 class Commit(BaseModel):
@@ -35,7 +38,8 @@ class Commit(BaseModel):
 
 def ask(c: Context, *words: str, repo: Path = ROOT, step: str = "ask Git", ok: tuple[int, ...] = (0,)) -> str:
     """The stdout of a Git query in `repo`, stripped; '' for the other accepted exit codes."""
-    result = run(c, ["git", "-C", repo, *words], step=step, timeout=QUERY_SECONDS, ok=ok, quiet=True)
+    argv: list[str | Path] = ["git", "-C", repo, *words]
+    result = run(c, argv, step=step, timeout=QUERY_SECONDS, ok=ok, env=AS_COMMITTED, quiet=True)
     return result.stdout.strip() if result.exited == 0 else ""
 
 
@@ -74,7 +78,12 @@ def dirty(c: Context, repo: Path = ROOT) -> list[str]:
 def is_ancestor(c: Context, older: str, newer: str, repo: Path = ROOT) -> bool:
     """Whether `older` is `newer` or one of its ancestors; False for commits that are not here."""
     words: list[str | Path] = ["git", "-C", repo, "merge-base", "--is-ancestor", older, newer]
-    return run(c, words, step="compare commits", timeout=QUERY_SECONDS, ok=(0, 1, 128), quiet=True).exited == 0
+    return (
+        run(
+            c, words, step="compare commits", timeout=QUERY_SECONDS, ok=(0, 1, 128), env=AS_COMMITTED, quiet=True
+        ).exited
+        == 0
+    )
 
 
 def has(c: Context, sha: str, repo: Path = ROOT) -> bool:
@@ -94,7 +103,7 @@ def archive(c: Context, sha: str, dest: Path, subfolder: str = "", repo: Path = 
     tree = f"{sha}:{subfolder}" if subfolder else sha
     dest.parent.mkdir(parents=True, exist_ok=True)
     argv: list[str | Path] = ["git", "-C", repo, "archive", "--format=tar", f"--output={dest}", tree]
-    run(c, argv, step="read the commit", timeout=QUERY_SECONDS, quiet=True)
+    run(c, argv, step="read the commit", timeout=QUERY_SECONDS, env=AS_COMMITTED, quiet=True)
     return dest
 
 

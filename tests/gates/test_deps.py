@@ -64,6 +64,14 @@ def test_missing_and_empty_files_could_not_run(c: Context, env: Environment, rep
     assert "names no package" in scan(c, env, repo, "# nothing").reason
 
 
+def test_every_requirements_file_of_the_commit_is_read(c: Context, env: Environment, repo: Repo) -> None:
+    repo.commit({"tools/x/requirements.txt": "jinja2==2.10\n", "dev-requirements.txt": "six==1.16.0\n"})
+    sha = repo.commit({"requirements.txt": HARMLESS, "service/requirements.txt": HARMLESS})
+    pins = {(pin.name, pin.file) for pin in deps_gate.read_pins(c, sha, repo.path)}
+    assert {("jinja2", "tools/x/requirements.txt"), ("six", "dev-requirements.txt")} <= pins
+    assert "not pinned" in scan(c, env, Repo(repo.path.with_name("other")), HARMLESS, "flask").reason
+
+
 def test_the_commit_is_read_and_not_the_working_tree(c: Context, repo: Repo) -> None:
     sha = repo.commit({"requirements.txt": HARMLESS, "service/requirements.txt": HARMLESS})
     (repo.path / "requirements.txt").write_text("flask\n", encoding="utf-8")

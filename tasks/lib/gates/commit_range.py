@@ -26,7 +26,12 @@ class Range:
 
 def choose(c: Context, sha: str, repo: Path = paths.ROOT) -> Range:
     """The range to scan. Raises Stop (4) when the history that it needs is not here."""
-    if git.ask(c, "rev-parse", "--is-shallow-repository", repo=repo) == "true":
+    shallow = git.ask(c, "rev-parse", "--is-shallow-repository", repo=repo, ok=(0, 128))
+    if not shallow:
+        raise Stop(f"secrets: there is no Git repository in {repo.name}", Code.COULD_NOT_RUN)
+    if not git.has(c, sha, repo):
+        raise Stop(f"secrets: commit {sha[:12]} is not in this clone", Code.COULD_NOT_RUN, "git fetch origin")
+    if shallow == "true":
         raise Stop(
             "secrets: the clone is shallow, so commits are missing that must be scanned",
             Code.COULD_NOT_RUN,

@@ -36,8 +36,9 @@ def examine(gate: str, sha: str, tool: str, look: Look) -> Report:
         report.reason = stop.sentence
         report.notes += [f"next: {stop.fix}"] if stop.fix else []
     except OSError as error:
-        report.reason = f"{gate}: {error.strerror or error}"
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        name = Path(error.filename).name if isinstance(error.filename, str) else ""
+        report.reason = f"{gate}: {name + ': ' if name else ''}{error.strerror or error}"
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         # Parsing of scanner output; pydantic's and json's errors are ValueErrors.
         first = (str(error).splitlines() or [""])[0][:200]
         report.reason = f"{gate}: the output of {tool} cannot be understood ({type(error).__name__}: {redact(first)})"
