@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta, timezone
 import pytest
 from invoke.context import Context
 
-from tasks.lib import gates, paths
+from tasks.lib import gates, paths, terminal
 from tasks.lib.errors import Stop
 from tasks.lib.gates import store, waivers
 from tasks.lib.gates.models import Canary, Covered, Database, Finding, Outcome, Report, Verdict
@@ -241,3 +241,28 @@ def test_a_missing_file_is_no_waivers(c: Context, repo: Repo) -> None:
     with pytest.raises(Stop) as stop:
         waivers.of_commit(c, "d" * 40, repo.path)
     assert stop.value.code == 4
+
+
+def test_a_published_value_that_its_service_accepts_counts_all_the_same() -> None:
+    from tasks.lib.gates import secrets_gate
+
+    example, valid = finding(id="URI:1"), finding(Severity.CRITICAL, id="URI:2")
+    published = [waivers.Published(id=one.id, file="r.txt", reason="r", approver="a") for one in (example, valid)]
+    seen = report("secrets", findings=[example, valid])
+    secrets_gate._leave_out_published(seen, published)
+    assert seen.findings == [valid] and len(seen.notes) == 1
+
+
+def test_waivers_that_are_in_no_commit_are_named_where_they_would_help(
+    c: Context, env: Environment, repo: Repo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(paths, "ROOT", repo.path)
+    sha = repo.commit({waivers.FILE: "waivers: []\n"})
+    store.write(report("deps", sha, [finding()]))
+    for changed in (False, True):
+        terminal._console.cache_clear()
+        with pytest.raises(Stop) as stop:
+            gates.verdict(c, env, sha, ("deps",))
+        assert stop.value.code == 3
+        assert ("has changes that are in no commit" in capsys.readouterr().out) is changed
+        (repo.path / waivers.FILE).write_text("waivers:\n" + waiver())

@@ -91,10 +91,10 @@ def _hidden(file: str, commit: str) -> Finding:
 
 
 def _leave_out_published(report: Report, published: Sequence[Published]) -> None:
-    """Takes out values that others published as examples, and says so."""
+    """Takes out values that others published as examples, and says so. One that its service accepts is no example."""
     known = {(one.id, one.file): one for one in published}
     for finding in list(report.findings):
-        if one := known.get((finding.id, finding.file)):
+        if (one := known.get((finding.id, finding.file))) and finding.severity is not Severity.CRITICAL:
             report.findings.remove(finding)
             report.notes.append(f"{finding.id} in {finding.file} does not count: {one.reason} ({one.approver})")
 
