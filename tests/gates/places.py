@@ -29,7 +29,7 @@ FEW = 300  # advisories, enough for everything that is planted and quick to look
 LAYER = "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip"
 CONFIG = "application/vnd.aquasec.trivy.config.v1+json"
 # As Trivy's own database keeps them: under the source package.
-OPENSSL = {"path": ["debian 12", "openssl"], "key": "CVE-2023-2975", "value": {"FixedVersion": "3.0.10-1~deb12u1"}}
+FIXED = {"debian 12": "3.0.10-1~deb12u1", "ubuntu 22.04": "3.0.2-0ubuntu1.1", "alpine 3.18": "3.1.1-r3"}
 
 
 def stamp(when: datetime) -> str:
@@ -76,13 +76,16 @@ def content(web: WebServer) -> bytes:
 
 
 def trivy_database(trivydb: Path, archive: Path, folder: Path, when: datetime = TODAY, system: bool = True) -> Path:
-    """A folder as Trivy's cache has it, of `when`, with the advisories of a zip; system: and a bucket of Debian 12."""
+    """A folder as Trivy's cache has it, of `when`, with the advisories of a zip; system: and of operating systems."""
     found, _ = advisories.read(archive, archive.name)
     entries: list[dict[str, Any]] = databases.trivy_entries(found)
     if system:
-        about = {"ID": "debian", "Name": "Debian Security Tracker", "URL": "https://example.org"}
-        rated = {"path": ["vulnerability"], "key": "CVE-2023-2975", "value": {"Title": "openssl", "Severity": "HIGH"}}
-        entries += [{"path": ["data-source"], "key": "debian 12", "value": about}, OPENSSL, rated]
+        rated = {"Title": "openssl", "Severity": "HIGH"}
+        entries.append({"path": ["vulnerability"], "key": "CVE-2023-2975", "value": rated})
+        for bucket, fixed in FIXED.items():
+            about = {"ID": bucket.partition(" ")[0], "Name": bucket, "URL": "https://example.org"}
+            entries.append({"path": ["data-source"], "key": bucket, "value": about})
+            entries.append({"path": [bucket, "openssl"], "key": "CVE-2023-2975", "value": {"FixedVersion": fixed}})
     folder.mkdir(parents=True)
     listed = folder / "entries.jsonl"
     listed.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")

@@ -94,9 +94,8 @@ def test_operating_system_packages_count_where_the_database_covers_them(
     monkeypatch.setattr(paths, "cache", lambda: tmp_path / "cache")
     own = trivy_database.find(c, env, Path("trivy"))
     about = Database(source="registry", date=own.about.date, digest=own.about.digest)
-    monkeypatch.setattr(
-        trivy_database, "find", lambda *_: databases.Built(own.folder, about, {}, {"pip": 1, "debian": 1})
-    )
+    built = databases.Built(own.folder, about, {}, {"pip": 1, "debian": 1}, ["debian 12"])
+    monkeypatch.setattr(trivy_database, "find", lambda *_: built)
     report = scan(c, env, tmp_path, archive.debian(("openssl", "3.0.9-1")))
     assert report.outcome is Outcome.FINDINGS, report.reason
     assert report.canary.caught == ["pip", "debian"] and report.covered.packages == 1 and not report.notes

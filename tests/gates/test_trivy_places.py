@@ -15,8 +15,10 @@ from invoke.context import Context
 
 from tasks.lib.errors import Stop
 from tasks.lib.gates import (
+    archive,
     databases,
     deps_gate,
+    image_gate,
     trivy_database,
     trivy_places,
     update,
@@ -25,7 +27,7 @@ from tasks.lib.gates.models import Outcome
 from tasks.lib.settings import Environment
 from tests.gates import places
 from tests.gates.conftest import Repo
-from tests.gates.published import LONG_AGO, NO_ZIP, NOWHERE, Made, refused, scanned
+from tests.gates.published import LONG_AGO, NO_ZIP, NOWHERE, SHA, Made, refused, scanned
 from tests.gates.web import WebServer
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -54,6 +56,37 @@ def test_from_a_registry_to_a_scan_that_production_accepts(
     found = {(one.id, one.package, one.fixed) for one in report.findings}
     assert ("CVE-2023-2975", "openssl", "3.0.10-1~deb12u1") in found and any(one[1] == "urllib3" for one in found)
     assert refused(env, report) == ""
+
+
+@pytest.mark.parametrize(
+    ("files", "covers", "said"),
+    [
+        (archive.ubuntu(("openssl", "3.0.2-0ubuntu1")), ["pip", "debian", "ubuntu"], ""),
+        (archive.alpine(("openssl", "3.1.0-r0")), ["pip", "debian", "alpine"], ""),
+        (
+            {name: text.replace("3.18.0", "3.22.1") for name, text in archive.alpine(("openssl", "3.1.0-r0")).items()},
+            ["pip", "debian"],
+            "the database covers pip and debian but production demands alpine too",
+        ),
+    ],
+    ids=["ubuntu", "alpine", "a version that the database does not know"],
+)
+def test_the_system_of_the_image_is_the_one_that_is_proven(
+    c: Context,
+    production: Callable[..., Environment],
+    registry: str,
+    tmp_path: Path,
+    files: dict[str, str],
+    covers: list[str],
+    said: str,
+) -> None:
+    env = production(trivy_databases=[f"{registry}:2"])
+    archive.write(tmp_path / "image.tar", archive.python_package("six", "1.17.0") | files)
+    report = image_gate.check(c, env, SHA, tmp_path / "image.tar")
+    assert report.database is not None and report.database.covers == covers, report.reason
+    assert refused(env, report) == said
+    assert [one.package for one in report.findings] == ([] if said else ["openssl"])
+    assert bool(said) == any("operating-system packages were not covered" in note for note in report.notes)
 
 
 def test_offline_the_kept_one_is_used_said_and_judged(

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -45,10 +45,28 @@ def python_package(name: str, version: str) -> dict[str, str]:
 
 def debian(*packages: tuple[str, str]) -> dict[str, str]:
     """The files of a Debian 12 with these packages (name, version) installed."""
+    release = 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12"\n'
+    return {"etc/os-release": release, "etc/debian_version": "12.8\n", **_dpkg(packages)}
+
+
+def ubuntu(*packages: tuple[str, str]) -> dict[str, str]:
+    """The files of an Ubuntu 22.04 with these packages (name, version) installed."""
+    release = 'ID=ubuntu\nID_LIKE=debian\nVERSION_ID="22.04"\n'
+    lsb = "DISTRIB_ID=Ubuntu\nDISTRIB_RELEASE=22.04\n"
+    return {"etc/os-release": release, "etc/lsb-release": lsb, **_dpkg(packages)}
+
+
+def alpine(*packages: tuple[str, str]) -> dict[str, str]:
+    """The files of an Alpine 3.18 with these packages (name, version) installed."""
+    entries = [f"P:{name}\nV:{version}\nA:x86_64\no:{name}\n" for name, version in packages]
+    release = "ID=alpine\nVERSION_ID=3.18.0\n"
+    return {"etc/os-release": release, "etc/alpine-release": "3.18.0\n", "lib/apk/db/installed": "\n".join(entries)}
+
+
+def _dpkg(packages: Sequence[tuple[str, str]]) -> dict[str, str]:
     entries = [
         f"Package: {name}\nStatus: install ok installed\nVersion: {version}\nArchitecture: amd64\n"
         f"Maintainer: Debian\nDescription: {name}\n"
         for name, version in packages
     ]
-    release = 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12"\n'
-    return {"etc/os-release": release, "etc/debian_version": "12.8\n", "var/lib/dpkg/status": "\n".join(entries)}
+    return {"var/lib/dpkg/status": "\n".join(entries)}

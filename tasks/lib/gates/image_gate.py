@@ -13,16 +13,24 @@ from invoke.context import Context
 from tasks.lib import tools
 from tasks.lib.errors import Code, Stop
 from tasks.lib.gates import archive, running, store, trivy, trivy_database
+from tasks.lib.gates.databases import Built
 from tasks.lib.gates.models import Finding, Report
 from tasks.lib.gates.trivy_output import Vulnerability
 from tasks.lib.runner import run
 from tasks.lib.settings import Environment
 
 GATE = "image"
-# Fixed upstream long ago, so in every database of their ecosystem. Debian's advisories are kept under source packages,
+# Fixed upstream long ago, so in every database of their ecosystem. Distributions keep advisories under source packages,
 # so what is planted has the name of one.
-PLANTED = {"pip": ("Django", "1.11.0"), "debian": ("openssl", "3.0.9-1")}
-NO_OS = "operating-system packages were not covered: the database in use knows Python packages only"
+PLANTED = {
+    "pip": ("Django", "1.11.0"),
+    "debian": ("openssl", "3.0.9-1"),
+    "ubuntu": ("openssl", "3.0.2-0ubuntu1"),
+    "alpine": ("openssl", "3.1.0-r0"),
+}
+SYSTEMS = {"debian": archive.debian, "ubuntu": archive.ubuntu, "alpine": archive.alpine}
+USUAL = "debian"  # planted in every run; another system only where the image turns out to be of it
+NO_OS = "operating-system packages were not covered: the database in use has no advisories for"
 
 
 def check(c: Context, env: Environment, sha: str, image: Path | str) -> Report:
@@ -36,19 +44,21 @@ def check(c: Context, env: Environment, sha: str, image: Path | str) -> Report:
         program = tools.path(c, "trivy")
         database = trivy_database.find(c, env, program)
         report.database = database.about
-        planted = scratch / "planted.tar"
-        archive.write(planted, archive.python_package(*PLANTED["pip"]) | archive.debian(PLANTED["debian"]))
-        report.canary.planted = [kind for kind in PLANTED if kind == "pip" or kind in database.holds]
+        report.canary.planted = ["pip", *([USUAL] if USUAL in database.holds else [])]
         report.command = trivy.shown(_words(image, database.folder), scratch)
         with ThreadPoolExecutor(2) as both:
-            asked = both.submit(
-                trivy.ask, c, program, _words(planted, database.folder), scratch, "scan the planted image"
-            )
+            asked = both.submit(_caught, c, program, database, scratch, USUAL)
             answer = trivy.ask(c, program, _words(image, database.folder), scratch, "scan the image")
-            report.canary.caught = _caught(asked.result())
+            report.canary.caught = asked.result()
         report.version = trivy.version(answer)
-        database.about.covers = list(report.canary.caught)
-        _covered(report, answer)
+        system = _system(answer)
+        family = system.partition(" ")[0]
+        if family != USUAL and family in SYSTEMS and family in database.holds:
+            report.canary.planted.append(family)
+            report.canary.caught += [kind for kind in _caught(c, program, database, scratch, family) if kind == family]
+        known_version = any(f"{system}.".startswith(f"{name}.") for name in database.systems)
+        database.about.covers = [kind for kind in report.canary.caught if kind != family or known_version]
+        _covered(report, answer, system, family in database.about.covers)
         known = database.details
         report.findings = [_finding(one, target, known) for target, one in _vulnerabilities(answer)]
 
@@ -67,26 +77,33 @@ def _vulnerabilities(answer: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]
     return [(result["Target"], one) for result in results for one in result.get("Vulnerabilities") or []]
 
 
-def _caught(answer: dict[str, Any]) -> list[str]:
+def _caught(c: Context, program: Path, database: Built, scratch: Path, system: str) -> list[str]:
+    """Which of the packages planted in an image of this system are found: 'pip', the system, both or none."""
+    planted = scratch / f"planted-{system}.tar"
+    archive.write(planted, archive.python_package(*PLANTED["pip"]) | SYSTEMS[system](PLANTED[system]))
+    answer = trivy.ask(c, program, _words(planted, database.folder), scratch, f"scan a planted image of {system}")
     names = {one["PkgName"].lower() for _, one in _vulnerabilities(answer)}
-    return [kind for kind, (name, _) in PLANTED.items() if name.lower() in names]
+    return [kind for kind in ("pip", system) if PLANTED[kind][0].lower() in names]
 
 
-def _covered(report: Report, answer: dict[str, Any]) -> None:
+def _system(answer: dict[str, Any]) -> str:
+    """Name and version of the operating system, such as 'debian 12.8'; '' where Trivy recognised none."""
+    system = (answer.get("Metadata") or {}).get("OS") or {}
+    return f"{system.get('Family', '')} {system.get('Name', '')}".strip()
+
+
+def _covered(report: Report, answer: dict[str, Any], system: str, covers_os: bool) -> None:
     """Counts the packages that the database can speak about. Raises Stop (4) when there is none of them."""
-    metadata = answer.get("Metadata") or {}
-    system = metadata.get("OS") or {}
-    report.subject = metadata.get("ImageID", "")
-    report.covered.os = f"{system.get('Family', '')} {system.get('Name', '')}".strip()
+    report.subject = (answer.get("Metadata") or {}).get("ImageID", "")
+    report.covered.os = system
     counts = {"pip": 0, "os": 0}
     for result in answer.get("Results") or []:
         kind = {"os-pkgs": "os", "lang-pkgs": "pip"}.get(result.get("Class", ""))
         if kind == "os" or (kind == "pip" and result.get("Type") == "python-pkg"):
             counts[kind] += len(result.get("Packages") or [])
-    covers_os = system.get("Family") in report.canary.caught
     report.covered.packages = counts["pip"] + (counts["os"] if covers_os else 0)
     if counts["os"] and not covers_os:
-        report.notes.append(f"{NO_OS} ({counts['os']} packages of {report.covered.os})")
+        report.notes.append(f"{NO_OS} {system} ({counts['os']} packages)")
     if not report.covered.packages:
         raise Stop(
             f"image: the image holds no package that the database covers ({counts['os']} of the operating system, "

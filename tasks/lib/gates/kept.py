@@ -42,7 +42,7 @@ class Kept(BaseModel):
     date: datetime = Field(description="UTC, of the newest entry")
     entries: int
     holds: dict[str, int] = Field(description="packages by ecosystem or operating system")
-    systems: list[str] = Field([], description="those of `holds` that are operating systems")
+    systems: list[str] = Field([], description="operating systems with their versions, such as debian 12")
     unrated: int = Field(0, description="entries without any rating")
     fetched: datetime = Field(description="UTC, when the place last said that this is its state")
     validator: str = Field("", description="ETag or Last-Modified of a URL, size and mtime of a file")

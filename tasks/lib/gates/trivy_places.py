@@ -137,10 +137,14 @@ def _about(c: Context, place: str, made: Path, validator: str) -> Kept:
         date=date,
         entries=entries,
         holds=holds(buckets),
-        systems=sorted(holds({name: 1 for name, packages in buckets.items() if packages and "::" not in name})),
+        systems=sorted(name.lower() for name, count in buckets.items() if count and _is_system(name)),
         fetched=kept.now(),
         validator=validator,
     )
+
+
+def _is_system(bucket: str) -> bool:
+    return "::" not in bucket and bucket not in NO_COVERAGE
 
 
 def holds(buckets: dict[str, int]) -> dict[str, int]:
