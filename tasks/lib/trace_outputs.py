@@ -10,8 +10,9 @@ from typing import Any
 
 from tasks.lib import paths, trace, trace_words
 
-# Who and where, which a record is there to say; and digests of files with times in them, which are compared themselves.
-OF_THE_RUN = {"by", "pipeline", "ref", "report_sha256", "sbom_sha256"}
+# Who and where, which a record is there to say; which sources of a database did not answer, of which its digest says
+# all that counts; and digests of files with times in them, which are compared themselves.
+OF_THE_RUN = {"by", "pipeline", "ref", "note", "report_sha256", "sbom_sha256"}
 ARCHIVES = (".tar", ".part")  # built.json names the image by its digest
 
 

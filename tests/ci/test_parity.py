@@ -18,10 +18,10 @@ Jobs = dict[str, dict[str, Any]]
 
 
 def both(clone: Clone, jobs: Jobs, names: list[str], folder: Path) -> tuple[list[parity.Run], list[parity.Run], str]:
-    """The traces of these jobs' lines, typed as one line and run by a pipeline, and the pipeline's log."""
+    """The traces of these jobs' lines, typed and run by a pipeline, and the pipeline's log."""
     typed, ran = folder / "typed.jsonl", folder / "ran.jsonl"
-    tasks = [line.removeprefix("./inv -e ") for name in names for line in jobs[name]["script"] if "--only" not in line]
-    clone.by_hand(f"./inv -e {' '.join(tasks)}", SLIPWAY_TRACE=str(typed))
+    lines = [line for name in names for line in jobs[name]["script"] if "tools.install" not in line]
+    clone.by_hand("; ".join(lines), SLIPWAY_TRACE=str(typed))
     done = clone.pipeline(*names, SLIPWAY_TRACE=str(ran))
     assert set(done.codes) == set(names), done.log[-6000:]
     return parity.load(typed), parity.load(ran), done.log
