@@ -30,7 +30,7 @@ ENVIRONMENT = {
     "cluster": {"kind": "lab"},
     "ask": False,
     "allow_dirty": True,
-    "gates": {"allow_snapshot": True, "max_database_age_days": 3650},
+    "gates": {"allow_snapshot": True, "max_database_age_days": 3650, "required_coverage": ["pip"]},
     "smoke": {"attempts": 2},
 }
 NOTHING = {"revision": "", "repository": "", "tag": "", "digest": ""}
