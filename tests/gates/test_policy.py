@@ -6,9 +6,11 @@ import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from invoke.context import Context
 
-from tasks.lib import settings
-from tasks.lib.gates import judgement, policy
+from tasks.lib import gates, git, settings
+from tasks.lib.errors import Stop
+from tasks.lib.gates import judgement, policy, store, waivers
 from tasks.lib.gates.models import Canary, Covered, Database, Outcome, Report, Verdict
 from tasks.lib.settings import Environment, Gates
 
@@ -90,3 +92,19 @@ def test_the_accepted_snapshot_is_said_aloud(env: Environment) -> None:
     snapshot = report(database(days=700, snapshot=True, covers=("pip",)))
     assert judgement._unusable(env, snapshot, verdict) == ("", "")
     assert "compared with the shipped snapshot of" in verdict.warnings[0]
+
+
+def test_scan_gate_ends_with_4_where_coverage_lacks(
+    c: Context, production: Environment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(waivers, "of_commit", lambda *_: waivers.Waivers())
+    monkeypatch.setattr(git, "ask", lambda *_, **__: "")
+    for gate in gates.GATES:
+        store.write(report(database()).model_copy(update={"gate": gate, "database": None}))
+    store.write(report(database(covers=("pip",))))
+    with pytest.raises(Stop, match="image could not run") as caught:
+        gates.verdict(c, production, SHA)
+    assert caught.value.code == 4
+    assert "the database covers pip but production demands debian too" in capsys.readouterr().out
+    store.write(report(database()))
+    assert gates.verdict(c, production, SHA).passed
