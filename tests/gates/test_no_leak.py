@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import secrets
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from invoke.context import Context
 
 from tasks.lib import gates, paths, terminal
 from tasks.lib.errors import Stop
-from tasks.lib.gates import gitlab, reports, secrets_gate, store
+from tasks.lib.gates import code_gate, gitlab, reports, secrets_gate, store
 from tasks.lib.gates.models import Outcome
 from tasks.lib.settings import Environment
 from tests.gates.conftest import Repo
@@ -99,6 +100,18 @@ def test_the_value_is_nowhere(
     assert len(places) > 6
     assert [(str(where), form) for where, shown in places for form in looked_for if form in shown] == []
     assert list((elsewhere[1]).iterdir()) == []
+
+
+def test_a_password_in_the_code_is_found_and_not_quoted(
+    c: Context, env: Environment, repo: Repo, elsewhere: list[Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    value = secrets.token_hex(8)
+    code = f"password = '{value}1'\nconnect(password='{value}2')\ndef login(password='{value}3'): ...\n"
+    report = code_gate.check(c, env, repo.commit({"a.py": code, "b.sh": f"password={value}\n"}), repo.path)
+    assert {finding.id for finding in report.findings} >= {"B105", "B106", "B107"}, report.reason
+    gitlab.write(report)
+    places = [("output", "".join(capfd.readouterr())), *(pair for folder in elsewhere for pair in contents(folder))]
+    assert [str(where) for where, shown in places if value in shown] == []
 
 
 def test_the_search_itself_sees_a_value(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ CANARIES = {
     "shell": ("planted.sh", '#!/bin/sh\nfor word in $@; do echo "$word"; done\n'),
 }
 BATCH = 200  # shell scripts per run: the words of one command line have a limit
+QUOTES_A_PASSWORD = ("B105", "B106", "B107")
 LEVELS = {"error": Severity.HIGH, "warning": Severity.MEDIUM, "info": Severity.LOW, "style": Severity.LOW}
 # ShellCheck goes on with exit code 1 when it has given up on a file: another shell, or nothing that it can parse.
 GAVE_UP = (1070, 1071, 1072, 1073, 1088, 1089)
@@ -130,7 +131,7 @@ def _bandit(c: Context, report: Report, program: Path, sources: Sources, scratch
         found[one["test_id"], name, line] = Finding(
             id=one["test_id"],
             severity=databases.severity(one["issue_severity"]),
-            title=one["issue_text"],
+            title=_title(one),
             file=name,
             line=line,
             url=one["more_info"],
@@ -138,6 +139,12 @@ def _bandit(c: Context, report: Report, program: Path, sources: Sources, scratch
             aliases=[one["test_name"]],
         )
     report.findings += found.values()
+
+
+def _title(one: dict[str, Any]) -> str:
+    """Bandit's sentence; of a hard-coded password only what comes before the password."""
+    text = str(one["issue_text"])
+    return text.partition(":")[0] if one["test_id"] in QUOTES_A_PASSWORD else text
 
 
 def _shellcheck(c: Context, report: Report, program: Path, sources: Sources, scratch: Path) -> None:
