@@ -135,6 +135,19 @@ def test_waiver_rules(judge: Callable[..., Verdict], changes: dict[str, object],
         assert {one.gate for one in verdict.blocked} >= {"waivers"}
 
 
+@pytest.mark.parametrize(
+    ("written", "found", "purl", "same"),
+    [
+        ("flask-login", "Flask_Login", "pkg:pypi/flask-login@1", True),
+        ("libssl1-1", "libssl1.1", "pkg:deb/debian/libssl1.1@1", False),
+        ("FLASK", "flask", "", True),
+    ],
+)
+def test_python_packages_have_several_spellings(written: str, found: str, purl: str, same: bool) -> None:
+    (one,) = waivers.parse("waivers:\n" + waiver(package=written)).waivers
+    assert one.about(finding(package=found, purl=purl)) is same
+
+
 def test_the_same_waiver_twice_blocks(judge: Callable[..., Verdict]) -> None:
     assert "is there twice" in why(judge("waivers:\n" + waiver() + waiver(), deps=[finding()]))
 

@@ -134,8 +134,10 @@ def _block(gate: str, finding: Finding, too_long: bool) -> Blocked:
 def _fix(gate: str, finding: Finding) -> str:
     if gate == "deps" and finding.fixed:
         return f"{finding.package} {finding.fixed} or newer: ./inv requirements.lock --upgrade"
+    if finding.fixed and finding.installed:
+        return f"{finding.package} {finding.fixed} or newer, or a newer base image, in service/Dockerfile: ./inv build"
     if finding.fixed:
-        return f"fixed in {finding.fixed}" if finding.installed else finding.fixed
+        return finding.fixed
     return f"no fixed version is known: replace it, or accept it: ./inv scan.waive --id {shlex.quote(finding.id)}"
 
 

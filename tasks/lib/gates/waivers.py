@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from invoke.context import Context
+from packaging.utils import canonicalize_name
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from tasks.lib import git, paths
@@ -78,7 +79,9 @@ class Waiver(Strict):
             return False
         if self.purl is not None:
             return same_package(self.purl, finding.purl)
-        return self.subject.lower() == subject(finding).lower()
+        wanted, found = self.subject, subject(finding)
+        python = finding.purl.startswith("pkg:pypi/")
+        return wanted.lower() == found.lower() or (python and canonicalize_name(wanted) == canonicalize_name(found))
 
     def covers(self, gate: str, environment: str, finding: Finding) -> bool:
         """Whether it accepts this finding of this gate in this environment."""
