@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -66,12 +67,19 @@ def _place(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https", "file") and not text.startswith("/"):
         raise ValueError("neither an http(s):// or file:// URL nor an absolute path")
-    if parts.username or parts.password:
-        raise ValueError("holds a login; put it into ~/.netrc instead")
+    if parts.username or parts.password or parts.query:
+        raise ValueError("holds a login or a query; a login belongs into ~/.netrc")
     return text
 
 
+def _registry_or_place(text: str) -> str:
+    if "://" not in text and not text.startswith("/") and re.fullmatch(r"[\w.-]+(:\d+)?/[\w./-]+(:[\w.-]+)?", text):
+        return text
+    return _place(text)
+
+
 Place = Annotated[str, AfterValidator(_place)]
+RegistryOrPlace = Annotated[str, AfterValidator(_registry_or_place)]
 Coverage = Literal["pip", "os", "debian"]
 
 
@@ -96,7 +104,7 @@ class Gates(Strict):
         default=["https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"],
         description="OSV zip files of PyPI advisories (URL or path), tried in order",
     )
-    trivy_databases: list[str] = Field(
+    trivy_databases: list[RegistryOrPlace] = Field(
         default=["mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"],
         description="registries of Trivy's database, or URLs or paths of its db.tar.gz, tried in order",
     )

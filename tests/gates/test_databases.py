@@ -42,6 +42,30 @@ def test_a_place_that_failed_is_left_alone_for_a_while(
     assert not sources.find(places.using(env, web.url)).snapshot
 
 
+def test_what_cannot_be_noted_hinders_nothing(
+    web: WebServer, env: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disc or a cache that may only be read: what is kept is still used."""
+    places.serve(web)
+    good = sources.find(places.using(env, web.url))
+    (sources.slot(web.url) / "failure.json").mkdir()
+    (web.root / "all.zip").unlink()
+    monkeypatch.setattr(kept, "FRESH", timedelta(0))
+    assert sources.find(places.using(env, web.url)).digest == good.digest
+
+
+def test_a_clock_that_was_wrong_does_not_make_it_fresh_for_ever(
+    web: WebServer, env: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places.serve(web)
+    real = kept.now
+    monkeypatch.setattr(kept, "now", lambda: real() + timedelta(days=30))
+    sources.refresh(web.url)
+    monkeypatch.setattr(kept, "now", real)
+    assert kept.fresh(sources.slot(web.url), web.url) is None
+    assert databases.identity(places.using(env, web.url), "deps") == ""
+
+
 def test_a_place_that_is_too_old_gives_way_to_the_next(web: WebServer, env: Environment, tmp_path: Path) -> None:
     places.serve(web, places.TODAY - timedelta(days=30))
     newer = places.advisories_of(YESTERDAY, tmp_path / "newer.zip", 20)

@@ -129,8 +129,14 @@ def test_places_are_checked_when_the_settings_are_read() -> None:
     for wrong in ("ftp://example.com/all.zip", "relative/all.zip"):
         with pytest.raises(ValueError, match="neither an"):
             Gates(mirrors=[wrong])
-    with pytest.raises(ValueError, match="netrc"):
-        Gates(advisories=["https://ann:secret@example.com/all.zip"])
+    for place in ("https://ann:secret@example.com/all.zip", "https://example.com/all.zip?token=secret"):
+        with pytest.raises(ValueError, match="netrc"):
+            Gates(advisories=[place])
+        with pytest.raises(ValueError, match="netrc"):
+            Gates(trivy_databases=[place])
+    with pytest.raises(ValueError, match="neither an"):
+        Gates(trivy_databases=["ann:secret@registry.example.com/trivy-db:2"])
+    assert Gates(trivy_databases=["registry.example.com:5000/team/trivy-db:2", "/mnt/stick/db.tar.gz"])
 
 
 # docs/databases.md

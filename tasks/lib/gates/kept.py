@@ -7,6 +7,7 @@ moment leaves the old state or the new one.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -109,7 +110,7 @@ def fresh(home: Path, place: str) -> Kept | None:
             return kept if kept.validator == download.mark(local) else None
     except (OSError, ValueError):
         return None
-    return kept if kept and now() - kept.fetched < FRESH else None
+    return kept if kept and timedelta(0) <= now() - kept.fetched < FRESH else None
 
 
 def failure(home: Path) -> str:
@@ -153,7 +154,8 @@ def obtain(home: Path, place: str, fetch: Fetch, always: bool = False) -> Kept:
             kept = _obtain(home, place, fetch)
         except (OSError, ValueError, Stop) as error:
             last = Failure(when=now(), why=download.short(error))
-            store.write_text(home / "failure.json", last.model_dump_json())
+            with contextlib.suppress(Stop):  # a full disc is no reason not to use what is kept
+                store.write_text(home / "failure.json", last.model_dump_json())
             raise OSError(last.why) from error
         (home / "failure.json").unlink(missing_ok=True)
         return kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 import tempfile
 from datetime import datetime
@@ -172,7 +173,7 @@ def _whole(dest: Path, content: Path) -> None:
         with tempfile.TemporaryDirectory(dir=dest.parent, prefix=".export.") as scratch:
             made = Path(scratch) / dest.name
             if content.is_file():
-                made.write_bytes(content.read_bytes())
+                shutil.copyfile(content, made)
             else:
                 with tarfile.open(made, "w:gz", compresslevel=6) as tar:
                     for name in trivy_places.MEMBERS:
