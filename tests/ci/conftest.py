@@ -77,7 +77,7 @@ class Clone:
 
     def by_hand(self, line: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """What a person gets who types this line in the clone."""
-        return self._run(["sh", "-c", line], 300, SLIPWAY_ENV="local", **variables)
+        return self._run(["sh", "-c", line], 600, SLIPWAY_ENV="local", **variables)
 
     def _run(self, argv: list[str], timeout: float, **variables: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "SLIPWAY_VENV": sys.prefix, "MYPY_CACHE_DIR": str(paths.ROOT / ".mypy_cache"), **variables}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from tasks.lib import record
+from tasks.lib import parity, record
 from tasks.lib.gates import GATES, gitlab
 from tests.ci.conftest import Clone
 from tests.gates.test_gitlab import validate
@@ -22,8 +23,11 @@ RUN mkdir /opt/planted-1.11.0.dist-info && \\
 
 @pytest.mark.lab
 @pytest.mark.slow
-def test_lint_scans_build_and_record_really_run_and_hand_on_what_they_made(clone: Clone) -> None:
-    ran = clone.pipeline(*JOBS)
+def test_lint_scans_build_and_record_really_run_and_hand_on_what_they_made(clone: Clone, tmp_path: Path) -> None:
+    typed, traced = tmp_path / "typed.jsonl", tmp_path / "ran.jsonl"
+    by_hand = clone.by_hand("./inv -e image.build --env local scan.image --env local", SLIPWAY_TRACE=str(typed))
+    assert by_hand.returncode == 0, by_hand.stderr
+    ran = clone.pipeline(*JOBS, SLIPWAY_TRACE=str(traced))
     assert ran.codes == dict.fromkeys(JOBS, 0), ran.log[-8000:]
     reports = clone.made / "reports"
     assert {file.name for file in reports.glob("gl-*.json")} >= set(gitlab.NAMES.values())
@@ -36,6 +40,11 @@ def test_lint_scans_build_and_record_really_run_and_hand_on_what_they_made(clone
     assert written.predicate.pipeline["job"] == "record"
     assert [(gate.name, gate.outcome) for gate in written.predicate.gates] == [(gate, "pass") for gate in GATES]
     assert (clone.made / "image.tar").stat().st_size > 10_000_000
+    # The same commit is the same image on every machine, by the same calls.
+    of_pipeline = [run for run in parity.load(traced) if run.task in ("image.build", "scan.image")]
+    assert parity.compare(parity.load(typed), of_pipeline) == []
+    assert f"{clone.sha}/built.json" in of_pipeline[0].outputs
+    assert f"{clone.sha}/sbom.cdx.json" in of_pipeline[1].outputs
 
 
 @pytest.mark.lab
