@@ -30,8 +30,8 @@ class Built:
     """A database in a folder, and what is known about it.
 
     details: per advisory, where the file was made here; empty where it came as it is. holds: packages by ecosystem or
-    operating system. systems: those with their versions, such as debian 12. unrated: entries without any severity; None: not
-    known.
+    operating system. systems: those with their versions, such as debian 12. unrated: entries without any severity;
+    None: not known.
     """
 
     folder: Path
