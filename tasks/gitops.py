@@ -28,7 +28,7 @@ def bump(
     c: Context, env: str = "local", release: str = "", dirty: bool = False, reason: str = "", yes: bool = False
 ) -> None:
     """Commit a pushed release into the desired state."""
-    from tasks.lib import build, delivery, desired, publish, settings, target, terminal
+    from tasks.lib import argo, build, delivery, desired, kube, publish, settings, target, terminal
 
     environment = settings.load(env)
     sha = build.commit_of(c, environment, release, dirty)
@@ -40,6 +40,8 @@ def bump(
     if before.release != wanted and environment.ask:
         terminal.confirm(f"Bump {env} to {sha[:12]}?", yes)
     delivery.bump(d, wanted, reason)
+    with kube.answering(d.target):
+        argo.refresh(d.cluster, environment.application)
     terminal.good(f"{env} wants {sha[:12]}")
 
 

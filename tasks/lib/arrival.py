@@ -16,6 +16,7 @@ from tasks.lib.target import Target
 from tasks.lib.values import Release
 
 POLL_SECONDS = 0.25
+AGAIN_SECONDS = 0.1  # between two checks in a row of a release that has arrived
 REFRESH_SECONDS = 5.0  # how often a refresh is asked for again while nothing moves
 STUCK_SECONDS = 20.0  # how long a pod may stay in a hopeless state before the release counts as failed
 HOPELESS = frozenset(
@@ -184,7 +185,7 @@ def wait(
             with suppress(Silent), answering(target):
                 argo.refresh(cluster, target.env.application)
             refreshed = now
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS if reason else AGAIN_SECONDS)
 
 
 def wait_for_nothing(cluster: Cluster, target: Target, note: Callable[[str], None]) -> None:

@@ -22,7 +22,7 @@ def downtime(stage: Stage) -> Row:
     a, b = stage.release("a"), stage.b()
     rough = stage.release("undrained", UNDRAINED)
     rougher = stage.release("undrained-too", {APP: swap(TEXT, "Asks for the time in any zone")}, "undrained")
-    stage.deploy(a)
+    stage.return_to_a()
     load, seconds = _run(stage, a, b, ROUNDS)
     stage.deploy(rough)
     control, _ = _run(stage, rough, rougher, CONTROL_ROUNDS)
