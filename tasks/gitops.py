@@ -28,7 +28,8 @@ def bump(
     c: Context, env: str = "local", release: str = "", dirty: bool = False, reason: str = "", yes: bool = False
 ) -> None:
     """Commit a pushed release into the desired state."""
-    from tasks.lib import argo, build, delivery, desired, kube, publish, settings, target, terminal
+    from tasks.lib import argo, build, delivery, desired, publish, settings, target, terminal
+    from tasks.lib.errors import Stop
 
     environment = settings.load(env)
     sha = build.commit_of(c, environment, release, dirty)
@@ -40,8 +41,10 @@ def bump(
     if before.release != wanted and environment.ask:
         terminal.confirm(f"Bump {env} to {sha[:12]}?", yes)
     delivery.bump(d, wanted, reason)
-    with kube.answering(d.target):
-        argo.refresh(d.cluster, environment.application)
+    try:
+        argo.look_at_git(c, d.target)
+    except Stop as stop:
+        terminal.warn(f"Git has it, but Argo CD could not be asked to look now: {stop.sentence}")
     terminal.good(f"{env} wants {sha[:12]}")
 
 

@@ -20,6 +20,7 @@ from tasks.lib.target import Target
 
 APPLICATION_SET = "slipway"
 STAMP = "slipway/rendered"
+LOOK = "argocd.argoproj.io/application-set-refresh"
 APPLY_SECONDS = 60.0
 
 
@@ -111,9 +112,28 @@ def _current(cluster: Cluster, there: dict[str, Any] | None, wanted: list[dict[s
     return bool(project and there and there["metadata"].get("annotations", {}).get(STAMP) == stamp)
 
 
+def look_at_git(c: Context, target: Target) -> None:
+    """Asks the ApplicationSet to read Git now; not waited for. An Application that it changes is compared at once.
+
+    Through kubectl: loading the Kubernetes client takes longer, and Argo CD can work meanwhile. Raises Stop (4).
+    """
+    argv: list[str | Path] = [
+        tools.path(c, "kubectl"),
+        f"--kubeconfig={target.kubeconfig}",
+        f"--context={target.context}",
+        f"--namespace={ARGOCD}",
+        "annotate",
+        "applicationset",
+        APPLICATION_SET,
+        "--overwrite",
+        f"{LOOK}=true",
+    ]
+    run(c, argv, step="ask Argo CD to look at Git", timeout=APPLY_SECONDS, quiet=True)
+
+
 def refresh(cluster: Cluster, application: str) -> None:
     """Asks the ApplicationSet to read Git now, and the Application to compare now; neither is waited for."""
-    cluster.annotate("applicationsets", APPLICATION_SET, {"argocd.argoproj.io/application-set-refresh": "true"})
+    cluster.annotate("applicationsets", APPLICATION_SET, {LOOK: "true"})
     cluster.annotate("applications", application, {"argocd.argoproj.io/refresh": "normal"})
 
 

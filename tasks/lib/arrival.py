@@ -17,6 +17,7 @@ from tasks.lib.values import Release
 
 POLL_SECONDS = 0.25
 AGAIN_SECONDS = 0.1  # between two checks in a row of a release that has arrived
+FIRST_REFRESH_SECONDS = 2.0  # who changed Git asked for a look already; asking again at once makes Argo CD start anew
 REFRESH_SECONDS = 5.0  # how often a refresh is asked for again while nothing moves
 STUCK_SECONDS = 20.0  # how long a pod may stay in a hopeless state before the release counts as failed
 HOPELESS = frozenset(
@@ -158,7 +159,9 @@ def wait(
     Silent (4) when the cluster is still silent then.
     """
     began = time.monotonic()
-    refreshed = stuck_since = 0.0
+    stuck_since = 0.0
+    refresh_at = began + FIRST_REFRESH_SECONDS
+    refreshed = False
     in_a_row = 0
     seen = ""
     while in_a_row < target.env.rollout.version_checks:
@@ -175,7 +178,7 @@ def wait(
             if silence:
                 raise silence
             raise NotArrived(f"not there after {target.env.rollout.timeout_seconds:g} s: {stuck or reason}")
-        if reason and not silence and now - refreshed > REFRESH_SECONDS:
+        if reason and not silence and now > refresh_at:
             if refreshed and not still_wanted():
                 raise Stop(
                     f"superseded: Git no longer asks for {release.revision[:12]} in {target.env.name}",
@@ -184,7 +187,7 @@ def wait(
                 )
             with suppress(Silent), answering(target):
                 argo.refresh(cluster, target.env.application)
-            refreshed = now
+            refreshed, refresh_at = True, now + REFRESH_SECONDS
         time.sleep(POLL_SECONDS if reason else AGAIN_SECONDS)
 
 

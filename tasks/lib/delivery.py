@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 from invoke.context import Context
 
@@ -27,8 +28,12 @@ class Delivery:
 
     c: Context
     target: Target
-    cluster: Cluster
     by: str
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The cluster, connected to when it is first asked for. Raises Stop (4) when it does not answer."""
+        return kube.connect(self.target)
 
     @property
     def env(self) -> Environment:
@@ -52,9 +57,15 @@ class Delivery:
 
 
 def open_(c: Context, env: Environment) -> Delivery:
-    """Connects to the environment. Raises Stop (4) when its cluster does not answer."""
-    target = targets.of(c, env)
-    return Delivery(c, target, kube.connect(target), ci.actor(git.person(c)))
+    """The environment, its cluster not yet asked."""
+    return Delivery(c, targets.of(c, env), ci.actor(git.person(c)))
+
+
+def connect(c: Context, env: Environment) -> Delivery:
+    """The environment, connected to: checked before anything changes. Raises Stop (4) when it does not answer."""
+    d = open_(c, env)
+    _ = d.cluster
+    return d
 
 
 @contextmanager
@@ -133,7 +144,7 @@ def release_of(d: Delivery, state: State, sha: str) -> Release:
 def deploy(c: Context, env: Environment, sha: str, yes: bool = False, reason: str = "", lift: str = "") -> None:
     """The whole way of one commit into an environment. Raises Stop 5 (refused) or 6 (taken back)."""
     began = time.monotonic()
-    d = open_(c, env)
+    d = connect(c, env)
     before = desired.fetch(c, d.target)
     desired.adopt(c, before, sha)
     if not lift:
@@ -148,7 +159,7 @@ def deploy(c: Context, env: Environment, sha: str, yes: bool = False, reason: st
     with interruptible(d, f"./inv deploy --env {env.name} --release {sha[:12]}, or ./inv rollback --env {env.name}"):
         with terminal.step("Bump the release lines"):
             after = bump(d, release, reason, lift)
-            argo.refresh(d.cluster, env.application)
+            argo.look_at_git(d.c, d.target)
         try:
             verify(d, release)
         except (NotArrived, smoke.Failed) as failure:
@@ -208,7 +219,7 @@ def take_back(d: Delivery, failed: Release, reason: str) -> None:
 
     with terminal.step("Roll back"):
         desired.transact(d.c, d.target, decide)
-        argo.refresh(d.cluster, d.env.application)
+        argo.look_at_git(d.c, d.target)
     sentence = f"deployed {failed.revision[:12]} to {d.env.name}, but {reason}"
     if not moved:
         raise Stop(

@@ -60,8 +60,6 @@ def _clone(c: Context, target: Target) -> Path:
     if not (clone / ".git" / "HEAD").exists():
         clone.parent.mkdir(parents=True, exist_ok=True)
         run(c, ["git", "init", "--quiet", clone], step="make the private clone", timeout=30, quiet=True)
-    for key, value in {"remote.origin.url": target.git_url, "gc.auto": "0", "commit.gpgsign": "false"}.items():
-        git.ask(c, "config", key, value, repo=clone)
     return clone
 
 
@@ -97,7 +95,8 @@ def _fetch(c: Context, target: Target) -> State:
         "fetch",
         "--quiet",
         "--prune",
-        "origin",
+        "--no-auto-gc",
+        target.git_url,
         "+refs/heads/*:refs/remotes/origin/*",
         step=f"fetch the desired state of {target.env.name}",
     )
@@ -162,10 +161,10 @@ def _attempt(c: Context, target: Target, decide: Callable[[State], Change | None
     if change is None:
         return state
     commit = _commit(c, state, change, publish)
-    push = ["git", "-C", str(state.clone), "push", "--porcelain", "origin", f"{commit}:refs/heads/{target.branch}"]
+    push = ["git", "-C", str(state.clone), "push", "--porcelain"]
     result = run(
         c,
-        push,
+        [*push, target.git_url, f"{commit}:refs/heads/{target.branch}"],
         step="push the desired state",
         timeout=REMOTE_SECONDS,
         env={"GIT_TERMINAL_PROMPT": "0"},

@@ -22,7 +22,7 @@ def rollback(c: Context, env: Environment, to: str = "", reason: str = "", yes: 
     Raises Stop 2 or 5 before anything changes when the target is not safe, 6 when it does not become healthy.
     """
     began = time.monotonic()
-    d = delivery.open_(c, env)
+    d = delivery.connect(c, env)
     before = desired.fetch(c, d.target)
     goal = preflight(d, before, to)
     delivery.show_plan(d, before, goal)
@@ -31,7 +31,7 @@ def rollback(c: Context, env: Environment, to: str = "", reason: str = "", yes: 
     with delivery.interruptible(d, f"./inv rollback --env {env.name} --to {goal.revision[:12]}"):
         with terminal.step("Commit the rollback"):
             after = commit(d, before, goal, reason)
-            argo.refresh(d.cluster, env.application)
+            argo.look_at_git(d.c, d.target)
         try:
             delivery.verify(d, goal)
         except (NotArrived, smoke.Failed) as failure:

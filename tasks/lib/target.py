@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
 from tasks.lib.settings import SERVICE, ContextCluster, Environment
+
+if TYPE_CHECKING:
+    from tasks.lib.lab import Lab
+
+ASK_AGAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -53,9 +60,7 @@ def of(c: Context, env: Environment) -> Target:
             branch=env.git.branch,
             publishes=False,
         )
-    from tasks.lib import lab
-
-    here = lab.up(c)
+    here = _lab(c)
     return Target(
         env=env,
         kubeconfig=here.kubeconfig,
@@ -71,7 +76,23 @@ def engine(c: Context, env: Environment) -> Engine:
     """The engine for the environment's builds: the lab's, or the one that DOCKER_HOST or the default socket names."""
     if isinstance(env.cluster, ContextCluster):
         return Engine(docker_host=os.environ.get("DOCKER_HOST", ""), source=env.git.url if env.git else "")
+    here = _lab(c)
+    return Engine(docker_host=here.docker_host, base_image=here.base_image, builder_image=here.builder_image)
+
+
+@dataclass
+class _Seen:
+    lab: Lab | None = None
+    at: float = 0.0
+
+
+_seen = _Seen()
+
+
+def _lab(c: Context) -> Lab:
+    """The lab, brought up if need be. The tasks of one line ask one after the other: a moment ago is soon enough."""
     from tasks.lib import lab
 
-    here = lab.up(c)
-    return Engine(docker_host=here.docker_host, base_image=here.base_image, builder_image=here.builder_image)
+    if _seen.lab is None or time.monotonic() - _seen.at > ASK_AGAIN_SECONDS or lab.find() != _seen.lab:
+        _seen.lab, _seen.at = lab.up(c), time.monotonic()
+    return _seen.lab

@@ -34,7 +34,7 @@ def values(release: Release) -> str:
 
 
 def delivery(shop: Shop) -> Delivery:
-    return Delivery(shop.c, shop.here, cluster=None, by="Ann")  # type: ignore[arg-type]
+    return Delivery(shop.c, shop.here, by="Ann")
 
 
 def back(shop: Shop, world: World) -> Release:
