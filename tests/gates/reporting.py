@@ -85,13 +85,15 @@ def of_findings() -> Verdict:
 
 
 def could_not_run() -> Verdict:
-    """One gate has no report, one could not run, the others passed."""
+    """One gate has no report, one could not run, one compared with a database that is too old; the others passed."""
     verdict = passed()
     failed = report("secrets", outcome=Outcome.COULD_NOT_RUN, reason="the scanner was killed")
     verdict.gates[0] = GateVerdict(gate="secrets", outcome=Outcome.COULD_NOT_RUN, report=failed)
+    verdict.gates[1].outcome = Outcome.COULD_NOT_RUN
     verdict.gates[-1] = GateVerdict(gate=GATES[-1], outcome=Outcome.COULD_NOT_RUN)
     verdict.blocked += [
         Blocked(gate="secrets", why="the scanner was killed", fix="./inv scan.secrets"),
+        Blocked(gate="deps", why="its database is 400 days old", fix="./inv scan.update"),
         Blocked(gate=GATES[-1], why="it was not scanned", fix="./inv scan.image"),
     ]
     return verdict

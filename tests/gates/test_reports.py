@@ -48,7 +48,8 @@ def test_sarif_holds_to_its_schema(kind: str) -> None:
     document = sarif.of_verdict(KINDS[kind]())
     schema().validate(document)
     assert [run["properties"]["gate"] for run in document["runs"]] == list(GATES)
-    assert all(run["invocations"][0]["executionSuccessful"] for run in document["runs"]) is (kind != "could not run")
+    failed = [run["properties"]["gate"] for run in document["runs"] if not run["invocations"][0]["executionSuccessful"]]
+    assert failed == (["secrets", "deps", "image"] if kind == "could not run" else [])
 
 
 def test_the_schema_refuses_what_is_wrong() -> None:
@@ -123,7 +124,7 @@ def test_the_bill_of_materials_holds_to_its_schema(c: Context, tmp_path: Path, p
     [
         ("passed", {"tests": 5, "failures": 0, "errors": 0, "skipped": 0}),
         ("findings", {"tests": 5 * 8 + 1, "failures": 5 * 6 + 1, "errors": 0, "skipped": 5}),
-        ("could not run", {"tests": 5, "failures": 0, "errors": 2, "skipped": 0}),
+        ("could not run", {"tests": 5, "failures": 0, "errors": 3, "skipped": 0}),
     ],
 )
 def test_junit_counts_what_blocks(kind: str, wanted: dict[str, int]) -> None:
@@ -178,7 +179,7 @@ def test_the_page_says_what_blocks_why_and_what_next() -> None:
 
 def test_the_page_of_a_gate_that_did_not_look_is_no_pass() -> None:
     text = Seen(page.of_verdict(reporting.could_not_run(), [])).text
-    assert "Could not be judged" in text and "secrets, image did not look" in text and "the scanner was killed" in text
+    assert "Could not be judged" in text and "secrets, deps, image could not run" in text and "400 days old" in text
     assert "✓ Passes" in Seen(page.of_verdict(reporting.passed(), [])).text
 
 
@@ -217,7 +218,7 @@ def test_a_long_list_on_a_terminal_ends_with_a_number(capsys: pytest.CaptureFixt
 def test_the_worst_comes_first() -> None:
     ordered = summary.worst_first(reporting.of_findings().blocked + reporting.could_not_run().blocked)
     names = [one.finding.severity.value if one.finding else one.gate for one in ordered]
-    assert names[:3] == ["secrets", "image", "waivers"] and names[3] == "CRITICAL" and names[-1] == "UNKNOWN"
+    assert names[:5] == ["secrets", "deps", "image", "waivers", "CRITICAL"] and names[-1] == "UNKNOWN"
 
 
 def test_text_of_others_cannot_break_lines_or_steer_a_terminal() -> None:

@@ -57,7 +57,10 @@ def _banner(verdict: Verdict) -> dict[str, str]:
     names = ", ".join(gate.gate for gate in verdict.gates)
     number = len(verdict.blocked)
     if failed:
-        sentence = f"{', '.join(failed)} did not look, so nobody knows whether this commit is safe. That is no pass."
+        who = ", ".join(failed)
+        sentence = (
+            f"{who} could not run or not be relied on, so nobody knows whether this commit is safe. That is no pass."
+        )
         return {"kind": "halt", "sign": "■", "word": "Could not be judged", "sentence": sentence}
     if number:
         things = "thing blocks" if number == 1 else "things block"
