@@ -68,11 +68,11 @@ def deploy(
     lift_hold: str = "",
 ) -> None:
     """Deploy a commit and prove that it arrived, or take it back."""
-    from tasks.lib import build, delivery, settings
+    from tasks.lib import build, deploying, settings
 
     environment = settings.load(env)
     sha = build.commit_of(c, environment, release, dirty)
-    delivery.deploy(c, environment, sha, yes=yes, reason=reason, lift=lift_hold)
+    deploying.deploy(c, environment, sha, yes=yes, reason=reason, lift=lift_hold)
 
 
 @task(

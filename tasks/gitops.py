@@ -29,7 +29,6 @@ def bump(
 ) -> None:
     """Commit a pushed release into the desired state."""
     from tasks.lib import argo, build, delivery, desired, publish, settings, target, terminal
-    from tasks.lib.errors import Stop
 
     environment = settings.load(env)
     sha = build.commit_of(c, environment, release, dirty)
@@ -41,10 +40,7 @@ def bump(
     if before.release != wanted and environment.ask:
         terminal.confirm(f"Bump {env} to {sha[:12]}?", yes)
     delivery.bump(d, wanted, reason)
-    try:
-        argo.look_at_git(c, d.target)
-    except Stop as stop:
-        terminal.warn(f"Git has it, but Argo CD could not be asked to look now: {stop.sentence}")
+    argo.look_at_git(c, d.target)
     terminal.good(f"{env} wants {sha[:12]}")
 
 

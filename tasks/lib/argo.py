@@ -115,7 +115,8 @@ def _current(cluster: Cluster, there: dict[str, Any] | None, wanted: list[dict[s
 def look_at_git(c: Context, target: Target) -> None:
     """Asks the ApplicationSet to read Git now; not waited for. An Application that it changes is compared at once.
 
-    Through kubectl: loading the Kubernetes client takes longer, and Argo CD can work meanwhile. Raises Stop (4).
+    Through kubectl: loading the Kubernetes client takes longer, and Argo CD can work meanwhile. A cluster that does not
+    answer is only told of: Git has the change, and Argo CD looks by itself every few minutes.
     """
     argv: list[str | Path] = [
         tools.path(c, "kubectl"),
@@ -128,7 +129,10 @@ def look_at_git(c: Context, target: Target) -> None:
         "--overwrite",
         f"{LOOK}=true",
     ]
-    run(c, argv, step="ask Argo CD to look at Git", timeout=APPLY_SECONDS, quiet=True)
+    try:
+        run(c, argv, step="ask Argo CD to look at Git", timeout=APPLY_SECONDS, quiet=True)
+    except Stop as stop:
+        terminal.warn(f"Git has it, but Argo CD could not be asked to look now: {stop.sentence}")
 
 
 def refresh(cluster: Cluster, application: str) -> None:

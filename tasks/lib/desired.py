@@ -13,7 +13,7 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from tasks.lib import git, history, locks, paths, terminal, values
+from tasks.lib import commits, git, history, locks, paths, terminal, values
 from tasks.lib.errors import Code, Stop
 from tasks.lib.history import Event
 from tasks.lib.runner import run
@@ -104,7 +104,7 @@ def _fetch(c: Context, target: Target) -> State:
     state = State(target, clone, head)
     if not head:
         return state
-    text = _show(c, clone, head, state.file)
+    text = commits.show(c, clone, head, state.file)
     release = values.read(text, state.file) if text else NOTHING
     return State(target, clone, head, release, history.read(c, clone, head, target.env.name))
 
@@ -189,12 +189,12 @@ def _commit(c: Context, state: State, change: Change, publish: str) -> str:
         raise Stop("the remote branch is empty; deploy a release first", Code.REFUSED, "./inv build deploy")
     edits = _kept_releases(c, state, base) if joins and state.head else {}
     if change.release is not None:
-        text = edits.get(state.file) or _show(c, state.clone, base, state.file)
+        text = edits.get(state.file) or commits.show(c, state.clone, base, state.file)
         if not text:
             raise Stop(f"{state.file} is missing in commit {base[:12]}", Code.USAGE)
         edits[state.file] = values.edit(text, change.release, state.file)
     parents = [parent for parent in (state.head, publish if joins else "") if parent]
-    return _write_commit(c, state.clone, base, edits, parents, change.event)
+    return commits.write(c, state.clone, base, edits, parents, change.event)
 
 
 def _kept_releases(c: Context, state: State, base: str) -> dict[str, str]:
@@ -203,46 +203,12 @@ def _kept_releases(c: Context, state: State, base: str) -> dict[str, str]:
     An environment that runs something and that the published commit does not know (another branch added it) stays.
     """
     edits = {}
-    for name in (name for name in _files(c, state.clone, state.head) if name.endswith("/values.yaml")):
-        here = _show(c, state.clone, base, name)
-        release = values.read(_show(c, state.clone, state.head, name), name)
+    for name in (name for name in commits.files(c, state.clone, state.head) if name.endswith("/values.yaml")):
+        here = commits.show(c, state.clone, base, name)
+        release = values.read(commits.show(c, state.clone, state.head, name), name)
         if here:
             edits[name] = values.edit(here, release, name)
         elif release:
-            own = _files(c, state.clone, state.head, name.rpartition("/")[0])
-            edits |= {file: _show(c, state.clone, state.head, file) for file in own}
+            own = commits.files(c, state.clone, state.head, name.rpartition("/")[0])
+            edits |= {file: commits.show(c, state.clone, state.head, file) for file in own}
     return edits
-
-
-def _files(c: Context, clone: Path, rev: str, folder: str = "gitops/environments") -> list[str]:
-    return git.ask(c, "ls-tree", "-r", "--name-only", rev, f"{folder}/", repo=clone).splitlines()
-
-
-def _show(c: Context, clone: Path, rev: str, name: str) -> str:
-    """A file of a commit, byte for byte; '' when the commit has none."""
-    argv = ["git", "-C", str(clone), "show", f"{rev}:{name}"]
-    result = run(c, argv, step=f"read {name}", timeout=git.QUERY_SECONDS, ok=(0, 128), quiet=True)
-    return result.stdout if result.exited == 0 else ""
-
-
-def _write_commit(c: Context, clone: Path, base: str, edits: dict[str, str], parents: list[str], event: Event) -> str:
-    """A commit of `base`'s tree with some files edited; made in the object store alone, so a kill leaves nothing."""
-    who = {"GIT_INDEX_FILE": str(clone / ".git" / "slipway-index")}
-    name, _, mail = event.by.partition(" <")
-    for role in ("AUTHOR", "COMMITTER"):
-        who[f"GIT_{role}_NAME"] = name or "slipway"
-        who[f"GIT_{role}_EMAIL"] = mail.rstrip(">") or "slipway@localhost"
-
-    def plumb(*words: str, stdin: str | None = None) -> str:
-        argv = ["git", "-C", str(clone), *words]
-        return run(
-            c, argv, step="commit the desired state", timeout=30, stdin=stdin, env=who, quiet=True
-        ).stdout.strip()
-
-    plumb("read-tree", base)
-    for file, text in edits.items():
-        blob = plumb("hash-object", "-w", "--stdin", stdin=text)
-        plumb("update-index", "--add", "--cacheinfo", f"100644,{blob},{file}")
-    tree = plumb("write-tree")
-    links = [word for parent in parents for word in ("-p", parent)]
-    return plumb("commit-tree", tree, *links, stdin=history.message(event))
