@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tasks.lib import arrival
+from tasks.lib.settings import Environment, LabCluster
+from tasks.lib.target import Target
 from tests.chart.rendering import CHART, RELEASE_VALUES, Chart, Refused
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -101,6 +105,16 @@ def test_the_selector_never_changes_with_a_release(chart: Chart) -> None:
     assert rendered["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == selector
     assert selector.items() <= rendered["Deployment"]["spec"]["template"]["metadata"]["labels"].items()
     assert not selector.items() <= rendered["Test"]["metadata"]["labels"].items()
+
+
+def test_arrival_counts_the_services_pods_and_not_the_test_pod(chart: Chart) -> None:
+    env = Environment(name="x", cluster=LabCluster(kind="lab"))
+    here = Target(env, Path("kubeconfig"), "context", "host/app", "git://host/app.git", "main", publishes=True)
+    asked = dict(term.split("=") for term in arrival.selector(here).split(","))
+    rendered = chart.render()
+    pods = rendered["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert {**asked, "app.kubernetes.io/instance": "slipway-test"}.items() <= pods.items()
+    assert asked["app.kubernetes.io/name"] != rendered["Test"]["metadata"]["labels"]["app.kubernetes.io/name"]
 
 
 def test_replicas_are_the_autoscalers(chart: Chart) -> None:
