@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import resource
 import shutil
@@ -18,14 +19,16 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from invoke.context import Context
 
-from tasks.lib import paths
-from tasks.lib.gates import advisories, download, kept, sources
+from tasks.lib import paths, tools
+from tasks.lib.gates import advisories, databases, download, kept, sources, trivy_places
+from tasks.lib.settings import Environment
 from tests.gates import places
 from tests.gates.web import WebServer
 
 YESTERDAY = places.TODAY - timedelta(days=1)
-TRACED = {str(Path(module.__file__ or "")) for module in (kept, download, sources)}
+TRACED = {str(Path(module.__file__ or "")) for module in (kept, download, sources, databases, trivy_places)}
 
 
 @pytest.fixture(autouse=True)
@@ -72,32 +75,82 @@ def child(act: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def killed(act: Callable[[], object], cache: Path) -> Iterator[int]:
+    """Acts on the cache as it is now, once for every line of it, and yields each time when it was killed there."""
+    template = cache.with_name("template")
+    shutil.copytree(cache, template)
+    lines = traced(act, 0)
+    for line in dict.fromkeys(lines):
+        shutil.rmtree(cache)
+        shutil.copytree(template, cache)
+        assert child(functools.partial(traced, act, lines.index(line) + 1)) == -signal.SIGKILL
+        yield line[1]
+
+
 @pytest.mark.slow
 def test_killed_before_any_line_and_run_again(web: WebServer, tmp_path: Path) -> None:
     old = places.serve(web, YESTERDAY)
     sources.refresh(web.url)
-    cache, template = tmp_path / "cache", tmp_path / "template"
-    shutil.copytree(cache, template)
     new = places.serve(web)
 
     def update() -> object:
         return sources.refresh(web.url, always=True)
 
-    lines = traced(update, 0)
-    first = [lines.index(line) + 1 for line in dict.fromkeys(lines)]
-    assert len(first) > 100 and places.content(web) == new
-    states = set()
-    for number in first:
-        shutil.rmtree(cache)
-        shutil.copytree(template, cache)
-        assert child(functools.partial(traced, update, number)) == -signal.SIGKILL
-        states.add(seen := places.content(web))
+    states = []
+    for _ in killed(update, tmp_path / "cache"):
+        states.append(seen := places.content(web))
         assert seen in (old, new)
         update()
         assert places.content(web) == new
         home = sources.slot(web.url)
         assert not list(home.glob(".made.*")) and not (home / "partial").exists()
-    assert states == {old, new}
+    assert set(states) == {old, new} and len(states) > 100
+
+
+@pytest.mark.slow
+def test_killed_while_a_database_is_built(env: Environment, tmp_path: Path) -> None:
+    mine = places.using(env, str(tmp_path / "all.zip"))
+    places.advisories_of(YESTERDAY, tmp_path / "all.zip", 20)
+    before = databases.safety(mine)
+    old = (before.folder / "insecure_full.json").read_bytes()
+    places.advisories_of(places.TODAY, tmp_path / "all.zip", 30)
+    sources.find(mine)
+    count = 0
+    for _ in killed(lambda: databases.safety(mine), tmp_path / "cache"):
+        count += 1
+        assert (before.folder / "insecure_full.json").read_bytes() == old  # for a scan that is still at it
+        built = databases.safety(mine)
+        full = json.loads((built.folder / "insecure_full.json").read_text(encoding="utf-8"))
+        assert built.about.date == places.TODAY and full["vulnerable_packages"]
+        assert not list(built.folder.parent.glob(".build.*"))
+    assert count > 50
+
+
+@pytest.mark.slow
+def test_killed_while_trivys_database_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = Context()
+    context.config.run.in_stream = False
+    program = tools.path(context, "trivydb")
+    monkeypatch.setattr(tools, "path", lambda *_: program)
+    monkeypatch.setattr(trivy_places, "MINIMUM", 5)
+    zipped = places.advisories_of(places.TODAY, tmp_path / "all.zip", 20)
+    place = places.trivy_database(program, zipped, tmp_path / "published", YESTERDAY, system=False)
+    old = trivy_places.refresh(context, str(place))
+    shutil.rmtree(place)
+    places.trivy_database(program, zipped, place)
+
+    def update() -> kept.Kept:
+        return trivy_places.refresh(context, str(place), always=True)
+
+    states = []
+    home = trivy_places.slot(str(place))
+    for _ in killed(update, tmp_path / "cache"):
+        found = kept.read(home)
+        assert found is not None and kept.sha256(home / found.file) == found.digest
+        states.append(found.digest)
+        assert update().date == places.TODAY
+        assert not list(home.glob(".made.*"))
+    assert len(set(states)) == 2 and old.digest in states and len(states) > 50
 
 
 @pytest.mark.slow
@@ -106,7 +159,7 @@ def test_killed_in_the_middle_of_a_download_it_goes_on(web: WebServer, tmp_path:
     web.pace = 0.05
     script = f"""
 from pathlib import Path
-from tasks.lib import paths
+from tasks.lib import paths, tools
 paths.cache = lambda: Path({str(tmp_path / "cache")!r})
 from tasks.lib.gates import sources
 sources.refresh({web.url!r})
