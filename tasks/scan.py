@@ -106,7 +106,7 @@ def image(c: Context, env: str = "local", release: str = "", image: str = "") ->
 def update(c: Context, env: str = "local", export: str = "", json: bool = False) -> None:
     """Fetch or build the scanners' databases; say what there is.
 
-    What is there stays until its successor arrived whole. A scan does the same for databases older than six hours.
+    What is there stays until its successor arrived whole. A scan does the same for what was asked for six hours ago.
     Exit 0: the environment accepts what there is, newly fetched or kept. Exit 4: it does not.
 
     Usage: ./inv scan.update --env production
