@@ -80,8 +80,11 @@ def call(words: Sequence[str], code: int) -> None:
     if getattr(_here, "aside", False):
         return
     name, program = _program(words)
-    shown = [trace_words.plain(word, commits()) for word in words]
-    shown[words.index(name)] = Path(name).name
+    start = words.index(name) if name in words else 0
+    # Which variables are hidden from a program depends on those that there are, and these are among the inputs.
+    hidden = {index for index in range(start) if "-u" in words[max(index - 1, 0) : index + 1]}
+    kept = [word for index, word in enumerate(words[:start]) if index not in hidden]
+    shown = [trace_words.plain(word, commits()) for word in [*kept, Path(name).name, *words[start + 1 :]]]
     lane = threading.get_native_id()
     write(
         {"event": "call", "run": os.environ.get(RUN, ""), "lane": lane, "argv": shown, "exit": code, "program": program}
@@ -149,8 +152,8 @@ def _program(words: Sequence[str]) -> tuple[str, dict[str, str]]:
     """The word that names the program itself (`env` only starts it), and the program's identity."""
     rest = iter(words)
     name = next(rest)
-    if name == "env":
-        name = next((word for word in rest if not _of_env(word, rest)), name)
+    while name == "env":
+        name = next((word for word in rest if not _of_env(word, rest)), "")
     found = shutil.which(name)
     if not found:
         return name, {"name": Path(name).name, "version": "", "sha256": ""}

@@ -45,7 +45,9 @@ def test_a_call_is_noted_with_the_program_that_really_ran(
     c: Context, traced: Callable[[], list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     run(c, ["sh", "-c", "exit 3", paths.ROOT / "inv"], step="try", timeout=9, ok=(3,), cwd=tmp_path)
-    (event,) = traced()
+    run(c, ["env", "-u", "HOME", "A=b", "/bin/sh", "-c", ":"], step="try", timeout=9, cwd=tmp_path)
+    event, other = traced()
+    assert other["argv"][-5:] == ["env", "A=b", "sh", "-c", ":"] and other["program"] == event["program"]
     assert event["argv"][0] == "env" and event["argv"][-4:] == ["sh", "-c", "exit 3", "$ROOT/inv"]
     assert event["exit"] == 3
     assert event["program"]["name"] == "sh" and len(event["program"]["sha256"]) == 16
