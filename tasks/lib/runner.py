@@ -18,6 +18,8 @@ from tasks.lib.errors import Code, Stop
 
 INTERRUPTED = (-2, 130)  # what SIGINT makes of a program, and of the shell around it
 MISSING = 127  # what a shell answers for a program that it cannot find
+KILLED = (134, 137, 139, 143)  # what a shell makes of SIGABRT, SIGKILL, SIGSEGV and SIGTERM
+VARIABLE = re.compile(r"[A-Z_]+=")
 SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|API_KEY|ACCESS_KEY|PRIVATE_KEY)", re.IGNORECASE)
 URL_LOGIN = re.compile(r"(?<=://)[^/@\s]+:[^/@\s]+(?=@)")
 TAIL_LINES = 12
@@ -98,8 +100,25 @@ def run(
         return result
     if result.exited in INTERRUPTED:  # Ctrl-C reached the program; Invoke only passes it on
         raise KeyboardInterrupt
-    name = Path(words[2] if cwd is not None else words[0]).name
+    name = _program(words)
     if result.exited == MISSING:
         raise Stop(f"{step}: the program {name} was not found", code, fix or "./inv doctor")
     detail = tail(result, secrets)
-    raise Stop(f"{step}: {name} ended with exit code {result.exited}" + (f"\n{detail}" if detail else ""), code, fix)
+    raise Stop(f"{step}: {name} {ending(result.exited)}" + (f"\n{detail}" if detail else ""), code, fix)
+
+
+def ending(exited: int) -> str:
+    """How a program ended, in words."""
+    signal = -exited if exited < 0 else exited - 128 if exited in KILLED else 0
+    return f"was killed (signal {signal})" if signal else f"ended with exit code {exited}"
+
+
+def _program(words: Sequence[str]) -> str:
+    """The name of the program that a line runs, also through env."""
+    rest = iter(words)
+    for word in rest:
+        if word == "-u":
+            next(rest, "")
+        elif word != "env" and not word.startswith("--chdir=") and not VARIABLE.match(word):
+            return Path(word).name
+    return words[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from invoke.context import Context
@@ -57,8 +58,12 @@ def test_harmless_code_passes_and_the_working_tree_is_not_read(c: Context, env: 
 
 
 def test_nothing_in_the_commit_switches_a_check_off(
-    c: Context, env: Environment, repo: Repo, monkeypatch: pytest.MonkeyPatch
+    c: Context, env: Environment, repo: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".shellcheckrc").write_text("disable=SC2068\n", encoding="utf-8")
+    options = scan(c, env, repo, {"a.sh": LOOP})
+    assert ("SC2068", "a.sh:2") in found(options)
     monkeypatch.setenv("SHELLCHECK_OPTS", "--exclude=SC2068")
     off = "#!/bin/sh\n# shellcheck disable=SC2068\n" + LOOP.partition("\n")[2]
     files: Files = {
@@ -97,11 +102,19 @@ def test_file_that_the_scanner_leaves_out_could_not_run(
     assert report.outcome is Outcome.COULD_NOT_RUN and "did not look at sub/b.py" in report.reason
 
 
+def test_exit_code_that_contradicts_the_report_could_not_run(
+    c: Context, env: Environment, repo: Repo, use: Callable[[str, str], None], programs: dict[str, object]
+) -> None:
+    use("bandit", f'{programs["bandit"]} "$@"\nexit 0')
+    report = scan(c, env, repo, {"a.py": "1\n"})
+    assert report.outcome is Outcome.COULD_NOT_RUN and "contradict each other" in report.reason
+
+
 @pytest.mark.parametrize("scanner", ["bandit", "shellcheck"])
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("kill -9 $$", "exit code -9"),
+        ("kill -9 $$", "was killed (signal 9)"),
         ("exit 2", "exit code 2"),
         ("exit 0", "cannot be understood"),
         ('echo \'{"results": [], "errors": [], "metrics": {}, "comments": []}\'', ""),

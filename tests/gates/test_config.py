@@ -48,7 +48,8 @@ def serious(report: Report) -> set[tuple[str, str]]:
 def test_our_own_chart_has_nothing_serious(c: Context, env: Environment, own: Repo) -> None:
     report = scan(c, env, own, {"gitops/environments/production/values.yaml": "values: {}\n"})
     assert (report.reason, serious(report)) == ("", set())
-    assert report.canary.caught == ["dockerfile", "kubernetes", "terraform"] and report.version == "0.74.0"
+    assert report.canary.caught == ["schema", "dockerfile", "kubernetes", "terraform"] and report.version == "0.74.0"
+    assert report.helpers == {"helm": "3.19.4", "kubeconform": "0.7.0"}
     assert report.covered.files == ["rendered/local.yaml", "rendered/production.yaml", "service/Dockerfile"]
     titles = [(finding.id, finding.title) for finding in report.findings]
     assert len(titles) == len(set(titles))  # one finding, however many environments show it
@@ -107,7 +108,7 @@ def test_terraform_that_cannot_be_read_could_not_run(c: Context, env: Environmen
 
 
 @pytest.mark.parametrize(
-    ("script", "reason"), [("kill -9 $$", "exit code"), ("exit 0", "No such file"), ("exit 1", "exit code 1")]
+    ("script", "reason"), [("kill -9 $$", "was killed"), ("exit 0", "No such file"), ("exit 1", "exit code 1")]
 )
 def test_scanner_that_did_not_look_could_not_run(
     c: Context, env: Environment, own: Repo, use: Callable[[str, str], None], script: str, reason: str
@@ -115,6 +116,23 @@ def test_scanner_that_did_not_look_could_not_run(
     use("trivy", script)
     report = scan(c, env, own)
     assert report.outcome is Outcome.COULD_NOT_RUN and reason in report.reason
+
+
+def test_kubeconform_that_leaves_objects_out_could_not_run(
+    c: Context, env: Environment, own: Repo, use: Callable[[str, str], None], programs: dict[str, Path]
+) -> None:
+    use("kubeconform", f'exec {programs["kubeconform"]} -skip Service "$@"')
+    report = scan(c, env, own)
+    assert report.outcome is Outcome.COULD_NOT_RUN and "kubeconform did not look at 2 objects" in report.reason
+
+
+@pytest.mark.slow
+def test_kubeconform_that_finds_nothing_wrong_could_not_run(
+    c: Context, env: Environment, own: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_gate, "WRONG", config_gate.WRONG.replace("planted: true", "type: ClusterIP"))
+    report = scan(c, env, own)
+    assert report.outcome is Outcome.COULD_NOT_RUN and "planted positive (schema)" in report.reason
 
 
 @pytest.mark.slow

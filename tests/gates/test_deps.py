@@ -97,7 +97,8 @@ def test_damaged_database_could_not_run(
 
 
 @pytest.mark.parametrize(
-    ("script", "reason"), [("kill -9 $$", "exit code"), ("exit 0", "cannot be understood"), ("exit 68", "exit code 68")]
+    ("script", "reason"),
+    [("kill -9 $$", "was killed"), ("exit 0", "cannot be understood"), ("exit 68", "exit code 68")],
 )
 def test_scanner_that_did_not_look_could_not_run(
     c: Context, env: Environment, repo: Repo, use: Callable[[str, str], None], script: str, reason: str

@@ -106,7 +106,7 @@ def test_operating_system_packages_count_where_the_database_covers_them(
 _own = databases.trivy_entries
 
 
-@pytest.mark.parametrize(("script", "reason"), [("kill -9 $$", "exit code"), ("exit 0", "No such file")])
+@pytest.mark.parametrize(("script", "reason"), [("kill -9 $$", "was killed"), ("exit 0", "No such file")])
 def test_scanner_that_did_not_look_could_not_run(
     c: Context, env: Environment, tmp_path: Path, use: Callable[[str, str], None], script: str, reason: str
 ) -> None:

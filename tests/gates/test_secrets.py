@@ -206,7 +206,7 @@ ENDED = '{"level":"info-0","msg":"finished scanning","chunks":9,"bytes":9}'
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("kill -9 $$", "exit code"),
+        ("kill -9 $$", "was killed"),
         ("exit 0", "did not say that it finished"),
         (f"echo '{ENDED}' >&2", "planted positive"),
         (f"echo '{ENDED}' >&2; exit 183", "contradict"),

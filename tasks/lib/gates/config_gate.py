@@ -16,6 +16,7 @@ from tasks.lib.gates.render import Material
 from tasks.lib.gates.trivy_output import Misconfiguration
 from tasks.lib.runner import run
 from tasks.lib.settings import Environment, Severity
+from tasks.lib.tools import find, pins
 
 GATE = "config"
 PLANTED = "planted"
@@ -34,6 +35,9 @@ CANARIES = {
     ),
 }
 SERIOUS = ("CRITICAL", "HIGH")
+HELPERS = ("helm", "kubeconform")
+SCHEMA = "schema"
+WRONG = "apiVersion: v1\nkind: Service\nmetadata: {name: planted}\nspec: {planted: true}\n"
 
 
 def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Report:
@@ -45,7 +49,9 @@ def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Re
         for kind, (name, text) in CANARIES.items():
             (material.folder / PLANTED / kind).mkdir(parents=True)
             (material.folder / PLANTED / kind / name).write_text(text, encoding="utf-8")
-        report.findings += _kubeconform(c, material)
+        _kubeconform(c, report, material)
+        for name in HELPERS:
+            report.helpers[name] = find.version_of(c, tools.path(c, name), pins.pin(name).version_args)
         program = tools.path(c, "trivy")
         words: list[str | Path] = ["config", "--skip-check-update", "--misconfig-scanners"]
         words += ["dockerfile,kubernetes,terraform", "--cache-dir", scratch / "cache", material.folder]
@@ -61,28 +67,34 @@ def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Re
     return running.examine(GATE, sha, "trivy", look)
 
 
-def _kubeconform(c: Context, material: Material) -> list[Finding]:
-    if not material.rendered:
-        return []
+def _kubeconform(c: Context, report: Report, material: Material) -> None:
+    report.canary.planted.append(SCHEMA)
+    wrong = material.folder.with_name("wrong.yaml")
+    wrong.write_text(WRONG, encoding="utf-8")
     where = f"{schemas.folder(c)}/{schemas.LOCATION}"
     words: list[str | Path] = [tools.path(c, "kubeconform"), "-strict", "-summary", "-output", "json"]
-    words += ["-schema-location", where, *material.rendered.values()]
+    words += ["-schema-location", where, *material.rendered.values(), wrong]
     result = run(c, words, step="validate the rendered chart", timeout=120, ok=(0, 1), quiet=True)
     answer = json.loads(result.stdout)
-    if not answer["summary"]["valid"] and not answer["resources"]:
+    if material.rendered and not answer["summary"]["valid"] and len(answer["resources"]) < 2:
         raise Stop("config: kubeconform saw no object in the rendered chart", Code.COULD_NOT_RUN)
+    if skipped := answer["summary"]["skipped"]:
+        raise Stop(f"config: kubeconform did not look at {skipped} objects of the chart", Code.COULD_NOT_RUN)
     found = {}
     for problem in answer["resources"] or []:
+        if problem["filename"] == str(wrong):
+            report.canary.caught += [SCHEMA] if problem["status"] == "statusInvalid" else []
+            continue
         text = problem["msg"].rpartition("#' ")[2].replace("- at '': 'allOf' failed", "").strip()
         title = f"{problem['kind']} {problem['name']} ({problem['version']}): {' '.join(text.split())}"[:300]
         found[title] = Finding(
             id="kubeconform", severity=Severity.HIGH, title=title, file=render.CHART, package=problem["kind"]
         )
-    return list(found.values())
+    report.findings += found.values()
 
 
 def _canaries(report: Report, results: list[dict[str, Any]]) -> None:
-    report.canary.planted = list(CANARIES)
+    report.canary.planted += CANARIES
     for result in results:
         kind = result["Target"].removeprefix(f"{PLANTED}/").partition("/")[0]
         serious = any(one["Severity"] in SERIOUS for one in result.get("Misconfigurations") or [])

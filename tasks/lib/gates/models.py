@@ -112,6 +112,7 @@ class Report(Model):
     reason: str = Field("", description="one sentence when the gate could not run")
     tool: str = ""
     version: str = ""
+    helpers: dict[str, str] = Field({}, description="versions of the other programs that found something, by name")
     command: str = Field("", description="redacted")
     database: Database | None = None
     covered: Covered = Covered()

@@ -72,17 +72,14 @@ def prepare(c: Context, span: Range, canary: str, dest: Path, repo: Path = paths
     a commit with the text `canary`: who sees that has walked the whole range.
     Raises Stop (4) when an object of the range is missing (a partial clone).
     """
-    dest.mkdir()
-    commits = _read(c, span, repo, dest / "commits")
-    if not commits:
-        raise Stop(f"secrets: no commits between {span.base[:12]} and {span.head[:12]}", Code.COULD_NOT_RUN)
     objects = git.ask(c, "rev-parse", "--path-format=absolute", "--git-path", "objects", repo=repo)
     store.write_text(dest / "config", CONFIG)
     store.write_text(dest / "objects/info/alternates", f"{objects}\n")
-    # Attributes of the commits do not count here: -diff and its like would hide lines.
-    store.write_text(dest / "info/attributes", "* !diff\n")
     (dest / "refs/heads").mkdir(parents=True)
     store.write_text(dest / "HEAD", "ref: refs/heads/scan\n")
+    commits = _read(c, span, repo, dest / "commits")
+    if not commits:
+        raise Stop(f"secrets: no commits between {span.base[:12]} and {span.head[:12]}", Code.COULD_NOT_RUN)
     listed = _list_objects(c, span, repo, dest / "objects.txt")
     return _rewrite(c, commits, canary, dest, listed)
 

@@ -18,7 +18,7 @@ from tasks.lib.gates.models import Finding, Report
 from tasks.lib.gates.scan_repository import ScanRepository
 from tasks.lib.gates.trufflehog_output import Result
 from tasks.lib.gates.waivers import Published
-from tasks.lib.runner import MISSING, redact, run
+from tasks.lib.runner import MISSING, ending, redact, run
 from tasks.lib.settings import Environment, Severity
 
 GATE = "secrets"
@@ -62,17 +62,9 @@ def _inline(c: Context, scan: ScanRepository) -> list[Finding]:
     anywhere: list[str | Path] = ["sh", "-c", script, "sh", scan.path, scan.objects, INLINE]
     if run(c, anywhere, step="look for inline waivers", timeout=SECONDS, ok=(0, 1), quiet=True).exited == 1:
         return found
-    words: list[str | Path] = [
-        *_own_git(scan.path),
-        "git",
-        "-C",
-        scan.path,
-        "log",
-        "-p",
-        "--unified=0",
-        f"-G{INLINE}",
-        "--format=commit %H",
-    ]
+    # Settings and attributes of the user, the machine or a hook would hide lines, or show them in another form.
+    words: list[str | Path] = [*_own_git(scan.path), "git", "-C", scan.path, "log", "-p", "--text", "--no-textconv"]
+    words += ["--unified=0", f"-G{INLINE}", "--format=commit %H"]
     words += [scan.head, *([f"^{scan.base}"] if scan.base else [])]
     commit = file = ""
     for text in run(c, words, step="look for inline waivers", timeout=SECONDS, quiet=True).stdout.splitlines():
@@ -105,18 +97,15 @@ def canary() -> str:
 
 
 def _trufflehog(c: Context, report: Report, program: Path, scan: ScanRepository, scratch: Path) -> list[Result]:
-    # The repository is our own, so its configuration can be trusted, and a second clone is saved. What a user, a
-    # machine or a hook has set for Git could hide lines from it.
+    # The repository is our own, so its configuration can be trusted, and a second clone is saved.
     words: list[str | Path] = [program, "git", f"file://{scan.path}", f"--branch={scan.head}"]
     words += [f"--since-commit={scan.base}"] if scan.base else []
     words += ["--trust-local-git-config", *FLAGS]
     report.command = running.shown(["trufflehog", *words[1:]], scratch)
     # Any exit code is taken here: the runner would show the last lines of stdout, which hold the secrets themselves.
-    result = run(
-        c, [*_own_git(scratch), *words], step="scan for secrets", timeout=SECONDS, ok=range(-64, 256), cwd=scratch
-    )
+    result = run(c, words, step="scan for secrets", timeout=SECONDS, ok=range(-64, 256), cwd=scratch)
     if result.exited not in (CLEAN, FOUND):
-        why = "was not found" if result.exited == MISSING else f"ended with exit code {result.exited}"
+        why = "was not found" if result.exited == MISSING else ending(result.exited)
         last = redact((result.stderr.strip().splitlines() or [""])[-1])[:300]
         raise Stop(f"secrets: trufflehog {why} {last}".strip(), Code.COULD_NOT_RUN, "./inv doctor")
     end = _end(result.stderr)
