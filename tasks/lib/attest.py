@@ -43,10 +43,11 @@ def attach(c: Context, signer: Words, image: str, kind: str, predicate: Any) -> 
     raise Stop(f"sign {image[-80:]} with {signer.name}:\n{tail(result)}", Code.COULD_NOT_RUN, fix)
 
 
-def verified(c: Context, verifier: Words, image: str, kind: str) -> list[dict[str, Any]]:
+def verified(c: Context, verifier: Words, image: str, kind: str, fix: str) -> list[dict[str, Any]]:
     """The statements of this predicate type about an image (name@digest) whose signature holds; [] when none is there.
 
-    Raises Stop 5 when there are some and none holds, 4 when the registry or a key service does not answer.
+    fix: the next command where none holds. Raises Stop 5 when there are some and none holds, 4 when the registry or a
+    key service does not answer.
     """
     argv = [tools.path(c, "cosign"), "verify-attestation", *verifier.options, "--type", kind, image]
     env = {**registry.login(), **verifier.env}
@@ -57,20 +58,19 @@ def verified(c: Context, verifier: Words, image: str, kind: str) -> list[dict[st
     reason = said.partition(NO_MATCH)[2].partition(END)[0].strip()
     if OTHER_TYPE in said or (NO_MATCH in said and not reason):
         return []
-    raise _refusal(result, verifier, image.rpartition("@")[2][:19], reason)
+    raise _refusal(result, verifier, image.rpartition("@")[2][:19], reason, fix)
 
 
-def _refusal(result: Result, verifier: Words, digest: str, reason: str) -> Stop:
+def _refusal(result: Result, verifier: Words, digest: str, reason: str, fix: str) -> Stop:
     """Why nothing was verified. reason: what cosign says of the statements that are there; '' when it saw none."""
-    push = "./inv scan build push"
     if reason and all(OTHER_IMAGE in line for line in reason.splitlines()):
-        return Stop(f"subject.digest: what is attached to image {digest} is about another image", Code.REFUSED, push)
+        return Stop(f"subject.digest: what is attached to image {digest} is about another image", Code.REFUSED, fix)
     if reason:
         return Stop(
             f"signature: no statement about image {digest} holds for {verifier.name}: altered, or another key signed "
             f"({reason.splitlines()[0][:200]})",
             Code.REFUSED,
-            push,
+            fix,
         )
     if any(words in result.stderr for words in BAD_KEY):
         return Stop(

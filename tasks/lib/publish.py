@@ -50,7 +50,7 @@ def _allowed(target: Target, sha: str) -> Record:
             raise Stop(
                 f"predicate.gates.{gate.name}.report_sha256: the report of {sha[:12]} is not the one that was judged",
                 Code.REFUSED,
-                "./inv scan build",
+                f"./inv record --env {target.env.name}",
             )
     attest.sbom(folder / SBOM_FILE, made.predicate.sbom_sha256)
     return made
@@ -89,7 +89,7 @@ def _is_signed(c: Context, target: Target, release: Release, made: Record) -> bo
 
 def _statements(c: Context, target: Target, release: Release) -> list[dict[str, Any]]:
     where = f"{release.repository or target.repository}@{release.digest}"
-    return attest.verified(c, signing.verifier(c, target.env), where, record.PREDICATE)
+    return attest.verified(c, signing.verifier(c, target.env), where, record.PREDICATE, verify.rebuild(target.env))
 
 
 def _release(target: Target, sha: str, digest: str) -> Release:
@@ -112,7 +112,7 @@ def fetch_record(c: Context, target: Target, release: Release) -> Record:
         raise Stop(
             f"signature: image {release.digest[:19]} of {release.revision[:12]} has no signed release record",
             Code.REFUSED,
-            "./inv scan build push",
+            verify.rebuild(target.env),
         )
     # The image was built and judged again: the last record counts.
     newest = max(found, key=lambda one: str(one.get("predicate", {}).get("built", "")))

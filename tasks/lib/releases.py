@@ -45,7 +45,7 @@ def examine(c: Context, env: Environment, rev: str) -> tuple[Seen, list[Check]]:
     target, release = _named(c, env, rev)
     verifier = signing.verifier(c, env)
     with ThreadPoolExecutor(len(BESIDE)) as pool:
-        others = pool.map(lambda name: _beside(c, verifier, release, name), BESIDE)
+        others = pool.map(lambda name: _beside(c, env, verifier, release, name), BESIDE)
         record = publish.fetch_record(c, target, release)
     signature = Check("signature", f"holds for {verifier.name}", lasting=True)
     found = [signature, *others, *verify.checks(record, env, release.revision, release.digest)]
@@ -63,10 +63,11 @@ def _named(c: Context, env: Environment, rev: str) -> tuple[Target, Release]:
     return target, release
 
 
-def _beside(c: Context, verifier: signing.Words, release: Release, name: str) -> Check:
+def _beside(c: Context, env: Environment, verifier: signing.Words, release: Release, name: str) -> Check:
     """Whether a statement besides the record is there and signed."""
     try:
-        there = attest.verified(c, verifier, f"{release.repository}@{release.digest}", BESIDE[name])
+        where = f"{release.repository}@{release.digest}"
+        there = attest.verified(c, verifier, where, BESIDE[name], verify.rebuild(env))
     except Stop as stop:
         if stop.code != Code.REFUSED:
             raise

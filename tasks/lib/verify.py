@@ -13,12 +13,11 @@ from tasks.lib.record import REQUIRED_GATES, GateEntry, Record
 from tasks.lib.settings import Environment, Severity
 
 PASSED = ("pass", "waived")
-REBUILD = "./inv scan build push"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One field of the record: what it says and, where that refuses the release, why and what to do.
+    """One field of the record: what it says and, where that refuses the release, why and what to do ('': build again).
 
     lasting: it is about what the release is. The others are the opinion of an environment and of a day.
     """
@@ -26,7 +25,7 @@ class Check:
     field: str
     says: str
     problem: str = ""
-    fix: str = REBUILD
+    fix: str = ""
     lasting: bool = False
 
 
@@ -52,12 +51,17 @@ def checks(
     return found
 
 
+def rebuild(env: Environment) -> str:
+    """The line that scans, builds and pushes again, under the policy of this environment."""
+    return "./inv " + " ".join(f"{task} --env {env.name}" for task in ("scan", "build", "push"))
+
+
 def demand(found: Sequence[Check], sha: str, env: Environment) -> None:
     """Raises Stop (5) that names the first field that refuses, and the next command."""
     for check in found:
         if check.problem:
             text = f"the release record of {sha[:12]} refuses for {env.name}: {check.field}: {check.problem}"
-            raise Stop(text, Code.REFUSED, f"{check.fix} --env {env.name}" if check.fix == "./inv push" else check.fix)
+            raise Stop(text, Code.REFUSED, check.fix or rebuild(env))
 
 
 def demand_lasting(found: Sequence[Check], sha: str, env: Environment) -> None:
@@ -88,7 +92,7 @@ def _dirty(record: Record, env: Environment) -> Check:
         "predicate.dirty",
         "uncommitted changes" if record.predicate.dirty else "a commit",
         "it was built from changes that are in no commit of the branch" if refused else "",
-        "git commit, then ./inv scan build push",
+        f"git commit, then {rebuild(env)}",
     )
 
 
@@ -114,7 +118,7 @@ def _gate(gate: GateEntry, env: Environment, today: date) -> Iterator[Check]:
 
 
 def _waiver(at: str, expires: date, applies: Sequence[str], env: Environment, today: date) -> Iterator[Check]:
-    renew = "edit gitops/waivers.yaml, then ./inv scan build push"
+    renew = f"edit gitops/waivers.yaml, commit it, then {rebuild(env)}"
     places = [name for name in applies if name not in (*REQUIRED_GATES, "all")]
     elsewhere = bool(places) and env.name not in places
     yield Check(
@@ -130,7 +134,7 @@ def _database(at: str, gate: GateEntry, env: Environment) -> Iterator[Check]:
     if gate.database is None:
         return
     day = gate.database.date.date()
-    update = f"./inv scan.{gate.name} --env {env.name}, then ./inv build push"
+    update = f"./inv scan.update --env {env.name}, then {rebuild(env)}"
     refused = gate.database.snapshot and not env.gates.allow_snapshot
     yield Check(
         f"{at}.database.snapshot",

@@ -32,9 +32,9 @@ def test_what_was_signed_is_found_with_registry_and_public_key_alone(shop: Shop)
 
     where = f"{shop.release.repository}@{shop.release.digest}"
     verifier = signing.verifier(shop.c, elsewhere.env)
-    (said,) = attest.verified(shop.c, verifier, where, provenance.PREDICATE)
+    (said,) = attest.verified(shop.c, verifier, where, provenance.PREDICATE, "")
     assert said["predicate"]["buildDefinition"]["externalParameters"]["commit"] == SHA
-    (bom,) = attest.verified(shop.c, verifier, where, attest.SBOM)
+    (bom,) = attest.verified(shop.c, verifier, where, attest.SBOM, "")
     assert bom["predicate"] == SBOM
 
 

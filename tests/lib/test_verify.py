@@ -24,7 +24,6 @@ def waiver(expires: date = TODAY, **changes: Any) -> WaiverEntry:
 
 def problems(what: Record, env: Environment = ENV, digest: str = DIGEST) -> dict[str, str]:
     found = verify.checks(what, env, SHA, digest, today=TODAY)
-    assert all(check.fix for check in found)
     return {check.field: check.problem for check in found if check.problem}
 
 
@@ -114,7 +113,10 @@ def test_the_first_field_that_refuses_is_named_with_the_next_command() -> None:
     found = verify.checks(made(commit="b" * 40, dirty=True), ENV, SHA, DIGEST)
     with pytest.raises(Stop, match=r"refuses for staging: predicate\.commit: it is about bbbb") as caught:
         verify.demand(found, SHA, ENV)
-    assert (caught.value.code, caught.value.fix) == (Code.REFUSED, "./inv scan build push")
+    assert (caught.value.code, caught.value.fix) == (
+        Code.REFUSED,
+        "./inv scan --env staging build --env staging push --env staging",
+    )
 
 
 def test_the_way_back_asks_only_what_the_release_is(capsys: pytest.CaptureFixture[str]) -> None:
