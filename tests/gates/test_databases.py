@@ -121,6 +121,25 @@ def test_the_identity_of_trivys_database_waits_for_its_places(web: WebServer, en
     assert databases.identity(mine, "image") == f"advisories {digest} build {databases.BUILD}"
 
 
+def test_places_that_have_to_be_asked_again_are_asked_before_an_unchanged_commit_is_scanned(
+    web: WebServer, env: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places.serve(web, YESTERDAY)
+    mine = places.using(env, web.url)
+    first = databases.settle(mine, "deps")
+    assert first == databases.identity(mine, "deps") != ""
+    home = sources.slot(web.url)
+    current = kept.read(home)
+    assert current is not None
+    longer_ago = current.model_copy(update={"fetched": current.fetched - kept.FRESH})
+    (home / "current.json").write_text(longer_ago.model_dump_json(), encoding="utf-8")
+    assert databases.identity(mine, "deps") == ""
+    assert databases.settle(mine, "deps") == first
+    offline = places.using(env, "http://127.0.0.1:9/all.zip", trivy_databases=["127.0.0.1:9/team/trivy-db:2"])
+    assert databases.settle(offline, "deps").startswith("snapshot ")
+    assert databases.settle(offline, "image") == ""
+
+
 def test_the_identity_follows_a_file_at_once(env: Environment, tmp_path: Path) -> None:
     copy = places.advisories_of(YESTERDAY, tmp_path / "copy.zip", 20)
     mine = places.using(env, str(copy))

@@ -80,6 +80,20 @@ def identity(env: Environment, gate: str) -> str:
     return f"{'snapshot' if source.snapshot else 'advisories'} {source.digest} build {BUILD}"
 
 
+def settle(env: Environment, gate: str) -> str:
+    """`identity`, after asking the advisories' places where that takes asking: the first thing that a scan does, too.
+
+    Without it, nothing could be said of an unchanged commit once the places have to be asked again; most answer at once
+    that nothing has changed, or not at all. Trivy's registries are not asked: they cannot say it without a download.
+    Raises Stop (4) when there are no advisories.
+    """
+    known = identity(env, gate)
+    if known or gate != "deps":
+        return known
+    sources.find(env)
+    return identity(env, gate)
+
+
 def _built(env: Environment, name: str, write: Callable[[Path, list[Advisory], datetime], None]) -> Built:
     source = sources.find(env)
     home = paths.cache() / "databases" / name

@@ -50,10 +50,10 @@ def folder() -> Path:
 def inputs(c: Context, env: Environment, gate: str, sha: str, programs: Sequence[str]) -> dict[str, str]:
     """Everything that decides the report of a gate, by name; {} when something of it is missing.
 
-    `programs`: the scanners of the gate. Asks no network: the database is '' where it takes a scan to know it.
+    `programs`: the scanners of the gate. The database is '' where it takes a scan to know it.
     """
     try:
-        database = databases.identity(env, gate)
+        database = databases.settle(env, gate)
         found = {"format": str(FORMAT), "gate": gate, "commit": sha, "python": sys.version, DATABASE: database}
         found |= {f"program {name}": _program(c, name) for name in programs}
         git = shutil.which("git")
