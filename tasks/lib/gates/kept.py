@@ -68,7 +68,7 @@ def now() -> datetime:
 
 def slot(kind: str, place: str) -> Path:
     """The folder of one place; its name can be read by people and is the place's own."""
-    readable = re.sub(r"[^A-Za-z0-9.]+", "-", place).strip("-.")[-60:]
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", place.rpartition("://")[2])[-60:].strip("-.")
     return paths.cache() / "databases" / kind / f"{readable}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
 
 
