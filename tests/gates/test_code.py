@@ -9,7 +9,7 @@ import pytest
 from invoke.context import Context
 
 from tasks.lib import git, paths
-from tasks.lib.gates import code_gate
+from tasks.lib.gates import code_files, code_gate
 from tasks.lib.gates.models import Outcome, Report
 from tasks.lib.settings import Environment, Severity
 from tests.gates.conftest import Repo
@@ -47,7 +47,25 @@ def test_dangerous_lines_are_found_with_place_and_severity(c: Context, env: Envi
     assert report.covered.files == ["app/run.py", "b.sh", "bin/tool", "up"]
     assert (report.covered.lines, report.covered.bytes) == (10, sum(len(text or "") for text in files.values()))
     assert report.canary.planted == report.canary.caught == ["python", "shell"]
-    assert report.version.startswith("1.9.4, 0.") and "bandit --recursive" in report.command
+    assert report.version.startswith("1.9.4, 0.") and "bandit --configfile" in report.command
+
+
+def test_files_that_would_get_one_name_are_both_looked_at(c: Context, env: Environment, repo: Repo) -> None:
+    script = f"#!/usr/bin/env python3\n{CALL}\n"
+    report = scan(c, env, repo, {"bin/tool": script, "bin/tool.py": "1\n", "a.pyi": f"{CALL}\n", "a.py": "1\n"})
+    assert {("B602", "bin/tool:4"), ("B602", "a.pyi:3")} <= found(report)
+    assert len(report.covered.files) == 4
+
+
+def test_many_files_are_shared_out_and_all_looked_at(
+    c: Context, env: Environment, repo: Repo, use: Callable[[str, str], None], programs: dict[str, object]
+) -> None:
+    files: Files = {f"m{number}.py": f"{CALL}\n" for number in range(2 * code_files.FILES_WORTH_A_PART)}
+    assert len(found(scan(c, env, repo, files))) == len(files)
+    # One part whose planted line is not seen is enough to say nothing.
+    use("bandit", f'case "$*" in *python-0) set -- "$@" --skip=B602;; esac\nexec {programs["bandit"]} "$@"')
+    report = scan(c, env, repo, files)
+    assert report.outcome is Outcome.COULD_NOT_RUN and "planted positive (python)" in report.reason
 
 
 def test_harmless_code_passes_and_the_working_tree_is_not_read(c: Context, env: Environment, repo: Repo) -> None:
@@ -97,7 +115,7 @@ def test_what_was_not_looked_at_is_no_pass(c: Context, env: Environment, repo: R
 def test_file_that_the_scanner_leaves_out_could_not_run(
     c: Context, env: Environment, repo: Repo, use: Callable[[str, str], None], programs: dict[str, object]
 ) -> None:
-    use("bandit", f'exec {programs["bandit"]} "$@" --exclude ./commit/sub')
+    use("bandit", f'exec {programs["bandit"]} "$@" --exclude commit/sub')
     report = scan(c, env, repo, {"a.py": "1\n", "sub/b.py": "2\n"})
     assert report.outcome is Outcome.COULD_NOT_RUN and "did not look at sub/b.py" in report.reason
 
