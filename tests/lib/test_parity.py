@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,7 +145,8 @@ def test_the_task_shows_what_differs_and_fails(tmp_path: Path) -> None:
 
     def inv(*words: object) -> tuple[int, str]:
         argv = [str(paths.ROOT / "inv"), "parity", *map(str, words)]
-        done = subprocess.run(argv, cwd=paths.ROOT, capture_output=True, text=True, timeout=60)
+        env = {**os.environ, "SLIPWAY_VENV": sys.prefix}
+        done = subprocess.run(argv, cwd=paths.ROOT, env=env, capture_output=True, text=True, timeout=60)
         return done.returncode, done.stdout + done.stderr
 
     assert inv("--left", left, "--right", same) == (0, "the same: scan.deps\n")

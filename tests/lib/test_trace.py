@@ -128,6 +128,7 @@ def test_a_file_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch,
 def test_the_front_door_notes_each_task_with_what_it_calls(
     traced: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SLIPWAY_VENV", sys.prefix)
     words = [str(paths.ROOT / "inv"), "docs.check", "docs.check"]
     subprocess.run(words, cwd=paths.ROOT, check=True, capture_output=True, timeout=120)
     events = traced()
