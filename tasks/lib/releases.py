@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from invoke.context import Context
 
-from tasks.lib import attest, git, lab, provenance, publish, signing, terminal, verify
+from tasks.lib import attest, git, provenance, publish, signing, terminal, verify
 from tasks.lib import target as targets
 from tasks.lib.errors import Code, Stop
 from tasks.lib.record import GateEntry, Record
-from tasks.lib.settings import Environment, LabCluster
+from tasks.lib.settings import Environment
 from tasks.lib.target import Target
 from tasks.lib.values import SHA, Release
 from tasks.lib.verify import Check
@@ -54,9 +54,7 @@ def examine(c: Context, env: Environment, rev: str) -> tuple[Seen, list[Check]]:
 
 def _named(c: Context, env: Environment, rev: str) -> tuple[Target, Release]:
     sha = rev if re.fullmatch(SHA, rev) else git.resolve(c, rev or "HEAD")
-    if isinstance(env.cluster, LabCluster) and lab.find() is None:
-        raise Stop("the lab is down, and its registry with it", Code.COULD_NOT_RUN, "./inv lab.up")
-    target = targets.of(c, env)
+    target = targets.of(c, env, up=False)
     release = publish.named(c, target, sha)
     if not release:
         raise Stop(f"{target.repository} has no image of {sha[:12]}", Code.REFUSED, f"./inv push --env {env.name}")

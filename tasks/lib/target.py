@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
+from tasks.lib.errors import Code, Stop
 from tasks.lib.settings import SERVICE, ContextCluster, Environment
 
 if TYPE_CHECKING:
@@ -45,8 +46,11 @@ class Engine:
     source: str = ""
 
 
-def of(c: Context, env: Environment) -> Target:
-    """The environment's target. Brings the lab up when the environment runs there. Raises Stop (4) when it cannot."""
+def of(c: Context, env: Environment, up: bool = True) -> Target:
+    """The environment's target. Brings the lab up when the environment runs there. Raises Stop (4) when it cannot.
+
+    up: false for those who only look, and then a lab that is down is not there (4).
+    """
     cluster = env.cluster
     if isinstance(cluster, ContextCluster):
         assert env.registry and env.git  # noqa: S101 - settings.load demands both
@@ -60,7 +64,7 @@ def of(c: Context, env: Environment) -> Target:
             branch=env.git.branch,
             publishes=False,
         )
-    here = _lab(c)
+    here = _lab(c) if up else _running_lab()
     return Target(
         env=env,
         kubeconfig=here.kubeconfig,
@@ -96,3 +100,12 @@ def _lab(c: Context) -> Lab:
     if _seen.lab is None or time.monotonic() - _seen.at > ASK_AGAIN_SECONDS or lab.find() != _seen.lab:
         _seen.lab, _seen.at = lab.up(c), time.monotonic()
     return _seen.lab
+
+
+def _running_lab() -> Lab:
+    from tasks.lib import lab
+
+    here = lab.find()
+    if here is None:
+        raise Stop("the lab is down, and its registry with it", Code.COULD_NOT_RUN, "./inv lab.up")
+    return here
