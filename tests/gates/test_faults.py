@@ -20,6 +20,7 @@
 | image: no packages, or none that is covered    | test_image: test_image_without_packages_...                         |
 | image: no archive, a broken one                | test_image: test_missing_and_broken_archives_...                    |
 | config: files that Trivy leaves out            | test_config: test_terraform_that_cannot_be_read_...                 |
+| config: kubeconform leaves out, finds nothing  | test_config: test_kubeconform_that_...                              |
 | code: files that cannot be parsed, left out    | test_code: test_what_was_not_looked_at_..., test_file_that_...      |
 | a report that is missing, damaged, another's   | test_verdict                                                        |
 """
@@ -63,12 +64,12 @@ pytestmark = pytest.mark.usefixtures("programs")
 
 # Gate, scanner, and seconds after which it is in the middle of its work.
 SCANNERS = [
-    ("secrets", "trufflehog", 0.5),
-    ("deps", "safety", 0.5),
-    ("config", "trivy", 0.3),
-    ("code", "bandit", 0.2),
+    ("secrets", "trufflehog", 0.3),
+    ("deps", "safety", 0.2),
+    ("config", "trivy", 0.1),
+    ("code", "bandit", 0.05),
     ("code", "shellcheck", 0.0),
-    ("image", "trivy", 0.1),
+    ("image", "trivy", 0.05),
 ]
 each_scanner = pytest.mark.parametrize(
     ("gate", "scanner", "seconds"), SCANNERS, ids=[f"{g}-{s}" for g, s, _ in SCANNERS]
