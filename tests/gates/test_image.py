@@ -119,4 +119,6 @@ def test_sbom_names_the_packages(c: Context, tmp_path: Path) -> None:
     image = tmp_path / "image.tar"
     archive.write(image, HARMLESS)
     made = json.loads(image_gate.sbom(c, image, tmp_path / "sbom.json").read_text(encoding="utf-8"))
+    assert made["metadata"]["component"]["name"] == "slipway-service"  # and not where this machine keeps the archive
+    assert str(tmp_path) not in json.dumps(made)
     assert made["specVersion"] == "1.6" and "six" in {one["name"] for one in made["components"]}

@@ -17,7 +17,7 @@ from tasks.lib.gates.databases import Built
 from tasks.lib.gates.models import Finding, Report
 from tasks.lib.gates.trivy_output import Vulnerability
 from tasks.lib.runner import run
-from tasks.lib.settings import Environment
+from tasks.lib.settings import SERVICE, Environment
 
 GATE = "image"
 # Fixed upstream long ago, so in every database of their ecosystem. Distributions keep advisories under source packages,
@@ -127,7 +127,9 @@ def sbom(c: Context, image: Path, dest: Path) -> Path:
     dest.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="slipway-sbom-") as scratch:
         made = Path(scratch) / "sbom.json"
-        words: list[str | Path] = [*trivy.clean(), program, "image", "--format", "cyclonedx", "--input", image]
+        named = Path(scratch) / SERVICE  # Trivy names the document after the file, with the folders that it is given
+        named.symlink_to(image.resolve())
+        words: list[str | Path] = [*trivy.clean(), program, "image", "--format", "cyclonedx", "--input", SERVICE]
         words += ["--output", made, "--cache-dir", scratch, "--cache-backend", "memory", "--skip-version-check"]
         words += ["--disable-telemetry", "--offline-scan", "--quiet"]
         run(c, words, step="write the SBOM", timeout=trivy.SECONDS, cwd=Path(scratch))

@@ -154,7 +154,8 @@ def conclude(c: Context, env: Environment, sha: str, required: Sequence[str], ra
         raise Stop(f"scan.gate: {names} could not run, so commit {sha[:12]} does not pass", Code.COULD_NOT_RUN)
     if not verdict.passed and raise_:
         number = len(verdict.blocked)
-        raise Stop(f"scan.gate: {number} finding{'s' * (number != 1)} block commit {sha[:12]}", Code.FINDINGS)
+        said = "1 finding blocks" if number == 1 else f"{number} findings block"
+        raise Stop(f"scan.gate: {said} commit {sha[:12]}", Code.FINDINGS)
     if verdict.passed:
         terminal.good(f"scan.gate: commit {sha[:12]} passes {', '.join(required)} for {env.name}")
     return verdict
