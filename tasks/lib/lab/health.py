@@ -25,6 +25,7 @@ READY = "jsonpath={range .items[*]}{.metadata.name}={.status.readyReplicas}{'\\n
 CONTAINERS = "jsonpath={range .items[*].status.containerStatuses[?(@.ready==true)]}{.containerID}{'\\n'}{end}"
 SILENT = "jsonpath={range .items[*].status.conditions[?(@.status!='True')]}{.message}{'\\n'}{end}"
 SETTLED_SECONDS = 120.0
+SETTLED_LOOKS = 6  # in a row, half a second apart
 
 
 def answers(c: Context, home: Home) -> bool:
@@ -50,13 +51,20 @@ def missing_workloads(c: Context, home: Home) -> list[str]:
 def settle(c: Context, home: Home, ctr: Path) -> None:
     """Waits until the cluster answers and no longer takes containers for ready that are gone. Raises Stop (4).
 
-    After the death of a node the cluster remembers its pods as they were, until the new kubelet has looked at each.
+    After the death of a node the cluster remembers its pods as they were, until the new kubelet has looked at each; and
+    a new kubelet first calls every pod unready that it has not asked yet. So one good answer is not enough.
     """
     from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+    looks = 0
+
+    def unsettled() -> bool:
+        nonlocal looks
+        looks = 0 if _silent(c, home) or _gone(c, home, ctr) or not answers(c, home) else looks + 1
+        return looks < SETTLED_LOOKS
+
     try:
-        pause = Retrying(retry=retry_if_result(bool), stop=stop_after_delay(SETTLED_SECONDS), wait=wait_fixed(0.5))
-        pause(lambda: _silent(c, home) or _gone(c, home, ctr) or not answers(c, home))
+        Retrying(retry=retry_if_result(bool), stop=stop_after_delay(SETTLED_SECONDS), wait=wait_fixed(0.5))(unsettled)
     except RetryError:
         missing = ", ".join(missing_workloads(c, home)) or "containers that the cluster still takes for ready"
         text = f"lab: the cluster has not come to rest after {SETTLED_SECONDS:g} s: {missing}"
