@@ -32,8 +32,8 @@ def bump(
 
     environment = settings.load(env)
     sha = build.commit_of(c, environment, release, dirty)
-    d = delivery.open_(c, environment)
-    wanted = publish.ready(c, d.target, target.engine(c, environment), sha)
+    d = delivery.open_(c, environment, up=False)
+    wanted = publish.ready(c, d.target, target.engine(c, environment, up=False), sha)
     before = desired.fetch(c, d.target)
     desired.adopt(c, before, sha)
     delivery.show_plan(d, before, wanted)

@@ -54,9 +54,9 @@ class Delivery:
             return True
 
 
-def open_(c: Context, env: Environment) -> Delivery:
-    """The environment, its cluster not yet asked."""
-    return Delivery(c, targets.of(c, env), ci.actor(git.person(c)))
+def open_(c: Context, env: Environment, up: bool = True) -> Delivery:
+    """The environment, its cluster not yet asked. up: false for those who need Git and the registry only."""
+    return Delivery(c, targets.of(c, env, up), ci.actor(git.person(c)))
 
 
 def connect(c: Context, env: Environment) -> Delivery:

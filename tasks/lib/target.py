@@ -76,11 +76,14 @@ def of(c: Context, env: Environment, up: bool = True) -> Target:
     )
 
 
-def engine(c: Context, env: Environment) -> Engine:
-    """The engine for the environment's builds: the lab's, or the one that DOCKER_HOST or the default socket names."""
+def engine(c: Context, env: Environment, up: bool = True) -> Engine:
+    """The engine for the environment's builds: the lab's, or the one that DOCKER_HOST or the default socket names.
+
+    up: as for `of`.
+    """
     if isinstance(env.cluster, ContextCluster):
         return Engine(docker_host=os.environ.get("DOCKER_HOST", ""), source=env.git.url if env.git else "")
-    here = _lab(c)
+    here = _lab(c) if up else _running_lab()
     return Engine(docker_host=here.docker_host, base_image=here.base_image, builder_image=here.builder_image)
 
 

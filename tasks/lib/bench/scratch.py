@@ -52,7 +52,7 @@ class Scratch:
 
     def command(self, *words: str) -> list[str]:
         """The argv of `./inv words` in this checkout, without making it a venv of its own."""
-        return [sys.executable, "-m", "invoke", "--search-root", str(self.folder), *words]
+        return [sys.executable, str(self.folder / "front_door.py"), "--search-root", str(self.folder), *words]
 
     def inv(self, *words: str, ok: Collection[int] = (0,), quiet: bool = True) -> Result:
         """Runs `./inv words`; an exit code not in `ok` raises Stop with the last lines that were printed."""
