@@ -48,6 +48,7 @@ def client(engine: Engine) -> Iterator[DockerClient]:
     import docker
     from docker.errors import DockerException
     from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError  # what a stream raises that ends too early
 
     opened: DockerClient | None = None
     try:
@@ -63,7 +64,7 @@ def client(engine: Engine) -> Iterator[DockerClient]:
         ) from error
     try:
         yield opened
-    except (DockerException, RequestException) as error:
+    except (DockerException, RequestException, HTTPError) as error:
         raise Stop(
             f"the Docker engine at {engine.docker_host or 'its default socket'} broke off: {str(error)[:200]}",
             Code.COULD_NOT_RUN,

@@ -16,17 +16,24 @@ from tasks.lib.target import Engine
 
 BODY = b'{"ApiVersion": "1.41"}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+HALF = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n15\r\n{"status":"Waiting"}\n\r\n'  # its end never comes
 
 
 def answer(connection: socket.socket) -> None:
     with connection:
-        while re.match(rb"GET \S*/(version|_ping) ", connection.recv(65536)):
-            connection.sendall(ANSWER)
+        while asked := connection.recv(65536):
+            if re.match(rb"GET \S*/(version|_ping) ", asked):
+                connection.sendall(ANSWER)
+            elif b"/push?" in asked:
+                connection.sendall(HALF)
+                return
+            else:
+                return
 
 
 @pytest.fixture
 def dying_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """Answers the questions of a greeting, and hangs up on anything else."""
+    """Answers the questions of a greeting, hangs up in the middle of a push, and on anything else at once."""
     monkeypatch.setattr(image, "API_SECONDS", 5)
     path = tmp_path / "docker.sock"
     with socket.socket(socket.AF_UNIX) as server:
@@ -58,4 +65,10 @@ def test_no_engine(tmp_path: Path) -> None:
 def test_an_engine_that_hangs_up(dying_engine: Engine) -> None:
     with pytest.raises(Stop, match="broke off") as caught, image.client(dying_engine) as docker:
         docker.images.get("anything")
+    assert caught.value.code == Code.COULD_NOT_RUN
+
+
+def test_an_engine_that_dies_while_it_tells_of_a_push(dying_engine: Engine) -> None:
+    with pytest.raises(Stop, match="broke off") as caught, image.client(dying_engine) as docker:
+        list(docker.images.push("registry.test/slipway", tag="latest", stream=True, decode=True))
     assert caught.value.code == Code.COULD_NOT_RUN

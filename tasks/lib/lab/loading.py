@@ -17,6 +17,8 @@ def into_docker(home: Home, one: Archive) -> None:
     """Loads the archive into the lab's Docker engine unless it has its images."""
     import docker
     from docker.errors import DockerException, ImageNotFound
+    from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
 
     client = docker.DockerClient(f"unix://{home.docker_socket}", timeout=300)
     try:
@@ -25,7 +27,7 @@ def into_docker(home: Home, one: Archive) -> None:
                 return
         with one.path.open("rb") as handle:
             client.images.load(handle)
-    except DockerException as error:
+    except (DockerException, RequestException, HTTPError) as error:
         text = f"lab: the Docker engine did not take {one.path.name}: {str(error)[:200]}"
         raise Stop(text, Code.COULD_NOT_RUN, "./inv lab.up") from error
     finally:
