@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.lib.errors import Code, Stop
+from tasks.lib.infra_settings import Infra, State
 from tasks.lib.paths import ROOT
 from tasks.lib.signing_settings import Keyless, Keys, Signing
 
@@ -146,10 +147,12 @@ class Environment(Strict):
     git: GitRemote | None = Field(None, description="required unless the cluster is the lab")
     ask: bool = Field(True, description="ask before every change (or demand --yes where there is no terminal)")
     allow_dirty: bool = Field(False, description="accept releases built with --dirty")
+    protected: bool = Field(False, description="infra.destroy wants --i-know and the environment's name")
     signing: Signing | None = Field(None, description="required unless the cluster is the lab, which has its own keys")
     gates: Gates = Gates()
     smoke: Smoke = Smoke()
     rollout: Rollout = Rollout()
+    infra: Infra = Infra()
 
     @property
     def namespace(self) -> str:
@@ -193,6 +196,8 @@ def _allowed(where: tuple[int | str, ...]) -> list[str]:
         "gates": Gates,
         "smoke": Smoke,
         "rollout": Rollout,
+        "infra": Infra,
+        "state": State,
         **kinds,
     }
     for part in where:
