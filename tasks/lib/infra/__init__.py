@@ -1,0 +1,1 @@
+"""AWS as code: Terraform planned, judged, applied and watched, one root for every environment."""
