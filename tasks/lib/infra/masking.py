@@ -37,6 +37,11 @@ def paths(found: Iterable[Iterable[str | int]]) -> list[str]:
     return list(dict.fromkeys(text.lstrip(".") for text in written))
 
 
+def printable(text: str) -> str:
+    """One line without control sequences: addresses and values are anybody's text."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text).strip()
+
+
 def _some(value: Any) -> bool:
     """Whether a masked value has something in it that is not known yet."""
     if isinstance(value, dict):

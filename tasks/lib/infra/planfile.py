@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from enum import Enum
 from typing import Any
@@ -147,6 +148,7 @@ class Plan(Model):
     format_version: str = Field(pattern=r"^1\.")
     terraform_version: str = ""
     timestamp: str = Field("", description="when it was made, UTC")
+    region: str = Field("", pattern=r"^([a-z]{2}(-[a-z]+)+-\d)?$", description="the root's variable of that name")
     errored: bool = False
     complete: bool = True
     changes: list[Change] = Field([], description="managed resources and data, those without a change too")
@@ -163,6 +165,7 @@ class Plan(Model):
         kept = ("format_version", "terraform_version", "timestamp", "errored", "complete")
         return {
             **{key: raw[key] for key in kept if key in raw},
+            "region": raw.get("region") or _region(raw.get("variables")),
             "changes": raw.get("resource_changes") or raw.get("changes") or [],
             "drift": raw.get("resource_drift") or raw.get("drift") or [],
             "outputs": raw.get("outputs") or sorted(n for n, c in outputs.items() if c.get("actions") != ["no-op"]),
@@ -193,6 +196,12 @@ class Plan(Model):
     def empty(self) -> bool:
         """Whether applying it would change nothing at all, neither resource nor output."""
         return not self.acting and not self.outputs
+
+
+def _region(variables: Any) -> str:
+    # The only variable that is kept, and only when it has the form of one: any other may hold a secret.
+    value = (variables.get("region") or {}).get("value") if isinstance(variables, dict) else None
+    return value if isinstance(value, str) and re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", value) else ""
 
 
 def read(text: str) -> Plan:
