@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, timedelta
 
-from tasks.lib.gates.models import GATES, Report
-from tasks.lib.gates.waivers import EVERYWHERE, FILE, Waiver, parse_purl
+from tasks.lib.gates.models import Report
+from tasks.lib.gates.waivers import EVERYWHERE, FILE, WAIVABLE, Waiver, parse_purl
 
 LONGEST_DAYS = 90
 WARN_DAYS = 7
@@ -27,7 +27,7 @@ def faults(waivers: Sequence[Waiver], environments: Collection[str], now: date) 
         if days < 0:
             found.append(f"{name} expires before it is created")
         if unknown := sorted({*waiver.environments} - {*environments}):
-            known = ", ".join((EVERYWHERE, *GATES, *sorted(environments)))
+            known = ", ".join((EVERYWHERE, *WAIVABLE, *sorted(environments)))
             found.append(f"{name} applies to unknown {', '.join(unknown)}; known: {known}")
         if EVERYWHERE in waiver.applies and len(waiver.applies) > 1:
             found.append(f"{name} applies to all and to {', '.join(waiver.applies[1:])}: name one or the other")

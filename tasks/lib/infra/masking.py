@@ -75,7 +75,12 @@ def _mask(value: Any, marks: Any, unknown: Any, name: str = "") -> Any:
             _mask(one, _below(marks, at), later_at[at] if at < len(later_at) else None, name)
             for at, one in enumerate(value)
         ]
-    return SENSITIVE if isinstance(value, str) and value and _TELLING.search(name) else value
+    return SENSITIVE if isinstance(value, str) and value and telling(name) else value
+
+
+def telling(name: str) -> bool:
+    """Whether an attribute of this name holds a secret, whatever the provider says of it."""
+    return bool(_TELLING.search(name))
 
 
 def _below(marks: Any, key: str | int) -> tuple[Any, ...]:
@@ -97,8 +102,18 @@ def references(configuration: dict[str, Any]) -> list[dict[str, Any]]:
 def _references(module: dict[str, Any], prefix: str) -> Iterator[dict[str, Any]]:
     for resource in module.get("resources") or []:
         for attribute, expression in (resource.get("expressions") or {}).items():
-            targets = expression.get("references") if isinstance(expression, dict) else None
-            if targets:
+            if targets := list(dict.fromkeys(_targets(expression))):
                 yield {"address": prefix + resource["address"], "attribute": attribute, "targets": targets}
     for name, call in (module.get("module_calls") or {}).items():
         yield from _references(call.get("module") or {}, f"{prefix}module.{name}.")
+
+
+def _targets(expression: Any) -> Iterator[str]:
+    if isinstance(expression, list):
+        for one in expression:
+            yield from _targets(one)
+    elif isinstance(expression, dict):
+        yield from expression.get("references") or []
+        for key, one in expression.items():
+            if key not in ("references", "constant_value"):
+                yield from _targets(one)

@@ -68,6 +68,8 @@ class Action(str, Enum):
     NO_OP = "no-op"
 
 
+_PLAIN = re.compile(r"[a-z][a-z0-9-]{1,30}")
+
 _ACTIONS = {
     ("create",): Action.CREATE,
     ("update",): Action.UPDATE,
@@ -142,13 +144,21 @@ class Reference(Model):
     targets: list[str]
 
 
+class Facts(Model):
+    """The only variables of the root that are kept, and only in the form that they must have: others may be secret."""
+
+    environment: str = ""
+    region: str = ""
+    protected: bool = Field(False, description="whether what this environment holds must outlive mistakes")
+
+
 class Plan(Model):
     """A saved plan as Terraform shows it. What is sensitive is gone before the model exists."""
 
     format_version: str = Field(pattern=r"^1\.")
     terraform_version: str = ""
     timestamp: str = Field("", description="when it was made, UTC")
-    region: str = Field("", pattern=r"^([a-z]{2}(-[a-z]+)+-\d)?$", description="the root's variable of that name")
+    facts: Facts = Facts()
     errored: bool = False
     complete: bool = True
     changes: list[Change] = Field([], description="managed resources and data, those without a change too")
@@ -165,7 +175,7 @@ class Plan(Model):
         kept = ("format_version", "terraform_version", "timestamp", "errored", "complete")
         return {
             **{key: raw[key] for key in kept if key in raw},
-            "region": raw.get("region") or _region(raw.get("variables")),
+            "facts": raw.get("facts") or _facts(raw.get("variables")),
             "changes": raw.get("resource_changes") or raw.get("changes") or [],
             "drift": raw.get("resource_drift") or raw.get("drift") or [],
             "outputs": raw.get("outputs") or sorted(n for n, c in outputs.items() if c.get("actions") != ["no-op"]),
@@ -198,10 +208,15 @@ class Plan(Model):
         return not self.acting and not self.outputs
 
 
-def _region(variables: Any) -> str:
-    # The only variable that is kept, and only when it has the form of one: any other may hold a secret.
-    value = (variables.get("region") or {}).get("value") if isinstance(variables, dict) else None
-    return value if isinstance(value, str) and re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", value) else ""
+def _facts(variables: Any) -> dict[str, Any]:
+    if not isinstance(variables, dict):
+        return {}
+    found = {name: (variables.get(name) or {}).get("value") for name in Facts.model_fields}
+    return {name: value for name, value in found.items() if _plain(name, value)}
+
+
+def _plain(name: str, value: Any) -> bool:
+    return isinstance(value, bool) if name == "protected" else isinstance(value, str) and bool(_PLAIN.fullmatch(value))
 
 
 def read(text: str) -> Plan:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.lib import terminal
 from tasks.lib.infra.planfile import Action, Change, Plan
 
 FILE = Path(__file__).with_name("prices.yaml")
@@ -105,7 +106,7 @@ class Estimate(Model):
         """What a person must know beside the figures."""
         said = [
             f"Estimated: {self.after:.2f} USD per month after this, {self.after - self.before:+.2f} (list prices of "
-            f"{self.region} of {self.date}; no traffic, no discounts, no tax)"
+            f"{self.region} of {self.date}; no traffic, no disk of unknown size, no discount, no tax)"
         ]
         if self.mix and self.mix.spot_nodes:
             said.append(
@@ -116,6 +117,16 @@ class Estimate(Model):
             named = [line.address for line in self.not_priced if line.why == why]
             said.append(f"Not in the sum, {why}: {', '.join(named)}")
         return said
+
+
+def show(found: Estimate) -> None:
+    """Prints what each change costs, the dearest first, and what to know of the sums."""
+    rows = [line for line in found.lines if line.before is not None and line.before != line.after]
+    rows.sort(key=lambda line: -abs((line.after or 0.0) - (line.before or 0.0)))
+    if rows:
+        terminal.table("", ("resource", "USD per month, estimated"), [(line.address, line.words) for line in rows])
+    for sentence in found.sentences:
+        terminal.say(sentence)
 
 
 class _Unknown(Exception):
@@ -135,7 +146,7 @@ def estimate(plan: Plan, region: str = "", table: Table | None = None) -> Estima
     Resources that do not change count on both sides, so the sums are those of the whole environment.
     """
     table = table or load()
-    region = region or plan.region or next(iter(table.regions))
+    region = region or plan.facts.region or next(iter(table.regions))
     managed = [change for change in plan.changes if change.mode == "managed"]
     lines = [_line(change, table, table.regions.get(region), region) for change in managed]
     priced = table.regions.get(region)
@@ -181,7 +192,14 @@ def _hourly(name: str) -> Callable[[dict[str, Any], Region], float]:
 def _instance(values: dict[str, Any], prices: Region) -> float:
     disks = [*(values.get("root_block_device") or []), *(values.get("ebs_block_device") or [])]
     address = prices.hourly["public_ipv4"] * HOURS if values.get("associate_public_ip_address") is True else 0.0
-    return prices.ec2[values["instance_type"]] * HOURS + address + sum(_disk(disk, prices) for disk in disks)
+    known = [disk for disk in disks if isinstance(disk.get("volume_size"), (int, float))]
+    return prices.ec2[values["instance_type"]] * HOURS + address + sum(_disk(disk, prices) for disk in known)
+
+
+def _count(values: Any) -> int:
+    if not isinstance(values, list):
+        raise TypeError("known after the apply")
+    return len(values)
 
 
 def _disk(values: dict[str, Any], prices: Region) -> float:
@@ -216,7 +234,7 @@ COSTS: dict[str, Callable[[dict[str, Any], Region], float]] = {
     "aws_eks_cluster": _hourly("eks_cluster"),
     "aws_eip": _hourly("public_ipv4"),
     "aws_vpc_endpoint": lambda values, prices: (
-        prices.hourly["interface_endpoint"] * HOURS * len(values["subnet_ids"])
+        prices.hourly["interface_endpoint"] * HOURS * _count(values["subnet_ids"])
         if values.get("vpc_endpoint_type") == "Interface"
         else 0.0
     ),

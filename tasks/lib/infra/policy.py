@@ -1,0 +1,197 @@
+"""Our rules for AWS, as data (policy_rules.yaml): asked of the plan where there is one, else of the files' text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from tasks.lib import terminal
+from tasks.lib.gates import waiver_rules, waivers
+from tasks.lib.gates.models import Finding
+from tasks.lib.infra import conditions, subjects
+from tasks.lib.infra.planfile import Facts, Plan
+from tasks.lib.infra.subjects import Subject
+from tasks.lib.settings import Severity
+
+FILE = Path(__file__).with_name("policy_rules.yaml")
+GATE = waivers.INFRA
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Companion(Model):
+    """Another resource that says something about the one the rule is about."""
+
+    type: str
+    by: str = Field(description="its attribute that names the one")
+
+
+class Check(Model):
+    """A condition (JMESPath with the words of conditions.py) on resources of some types.
+
+    Conditions look for what is there, never for what is not: so a value that is not known yet makes neither `breaks`
+    nor `needs` true, and the answer is then "not to be judged" instead of a guess.
+    """
+
+    on: list[str] = Field(min_length=1, description="types; `*` is every resource")
+    breaks: str = Field("", description="the rule is broken where this holds")
+    needs: str = Field("", description="the rule is broken where this does not hold")
+    companion: Companion | None = Field(None, description="`needs` is asked of this instead; it must exist")
+    reads: Literal["plan", "text", "either"] = "either"
+    unset_breaks: bool = Field(False, description="in a plan, a value that AWS will choose does not fulfil `needs`")
+
+    @field_validator("breaks", "needs")
+    @classmethod
+    def _is_a_condition(cls, text: str) -> str:
+        if text:
+            conditions.compiled(text)
+        return text
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Check:
+        if bool(self.breaks) == bool(self.needs):
+            raise ValueError("needs either `breaks` or `needs`")
+        return self
+
+
+class Rule(Model):
+    """One promise: what breaks it, why it matters, and what to write instead."""
+
+    id: str = Field(pattern=r"^SLW-[A-Z0-9]+-\d{2}$")
+    severity: Severity
+    title: str
+    reason: str
+    fix: str
+    when: Literal["always", "protected"] = Field("always", description="`protected`: where var.protected is true")
+    checks: list[Check] = Field(min_length=1)
+
+
+class Violation(Model):
+    """A rule that a resource breaks."""
+
+    rule: str
+    severity: Severity
+    address: str
+    title: str
+    reason: str
+    fix: str
+    seen_in: Literal["plan", "text"]
+    file: str = ""
+
+    @property
+    def finding(self) -> Finding:
+        """As waivers know it: `id` is the rule, `package` the resource's address."""
+        return Finding(id=self.rule, severity=self.severity, title=self.title, package=self.address, file=self.file)
+
+
+class Judged(Model):
+    """What the rules say of a plan or of files."""
+
+    asked: int = Field(0, description="answers that were had, one per rule and resource")
+    violations: list[Violation] = []
+    waived: list[Violation] = []
+    open: list[Violation] = Field([], description="could not be judged: a value is known only later")
+    faults: list[str] = Field([], description="waivers for this gate that do not hold")
+
+
+@lru_cache(maxsize=4)
+def rules(path: Path = FILE) -> tuple[Rule, ...]:
+    """The rules, in the order of their file."""
+    from ruamel.yaml import YAML
+
+    return tuple(Rule.model_validate(one) for one in YAML(typ="safe").load(path)["rules"])
+
+
+def check(plan: Plan | None, folder: Path, variables: Path | None = None, environment: str = "") -> list[Violation]:
+    """The rules that are broken and not waived, the worst first; parameters as those of `judge`."""
+    return judge(plan, folder, variables, environment).violations
+
+
+def judge(plan: Plan | None, folder: Path, variables: Path | None = None, environment: str = "") -> Judged:
+    """Asks every rule of the plan, and of the text what only the text can say; without a plan, of the text.
+
+    folder: the Terraform root. variables: the tfvars that count without a plan. environment: whose waivers count; ''
+    takes the plan's. What the plan shows wins: the text of a resource that is in the plan, or that a whole plan leaves
+    out, is not asked. Raises Stop: 2 where files cannot be read, 3 where the waivers cannot.
+    """
+    found = subjects.of(plan, folder, variables)
+    facts = plan.facts if plan else subjects.facts(folder, variables)
+    judged = [
+        (answer, _violation(rule, subject))
+        for rule in rules()
+        if rule.when == "always" or getattr(facts, rule.when)
+        for answer, subject in _answers(rule, found)
+    ]
+    broken = sorted((one for answer, one in judged if answer == "broken"), key=_worst_first)
+    return _waived(broken, environment or facts.environment).model_copy(
+        update={"asked": len(judged), "open": [one for answer, one in judged if answer == "open"]}
+    )
+
+
+def _worst_first(one: Violation) -> tuple[int, str, str]:
+    return list(Severity).index(one.severity), one.rule, one.address
+
+
+def _answers(rule: Rule, found: Sequence[Subject]) -> Iterator[tuple[str, Subject]]:
+    for check in rule.checks:
+        for subject in found:
+            if ("*" in check.on or subject.type in check.on) and check.reads in ("either", subject.seen_in):
+                yield _answer(check, subject, found), subject
+
+
+def _answer(check: Check, subject: Subject, found: Sequence[Subject]) -> str:
+    """`kept`, `broken`, or `open` where a value is not known yet."""
+    if check.companion:
+        asked, sure = subjects.companions(subject, found, check.companion.type, check.companion.by)
+        answers = [_one(check, one) for one in asked]
+        return "kept" if "kept" in answers else "open" if "open" in answers or not sure else "broken"
+    return _one(check, subject)
+
+
+def _one(check: Check, subject: Subject) -> str:
+    expression = conditions.compiled(check.breaks or check.needs)
+    holds = conditions.ask(expression, subject.values)
+    if holds:
+        return "broken" if check.breaks else "kept"
+    looked_at = conditions.fields(expression.parsed)
+    if conditions.unknown(subject.values, looked_at) and not (check.unset_breaks and subject.seen_in == "plan"):
+        return "open"
+    return "kept" if check.breaks else "broken"
+
+
+def _violation(rule: Rule, subject: Subject) -> Violation:
+    told = {name: getattr(rule, name) for name in ("severity", "title", "reason", "fix")}
+    return Violation(rule=rule.id, address=subject.address, seen_in=subject.seen_in, file=subject.file, **told)
+
+
+def _waived(broken: list[Violation], environment: str) -> Judged:
+    named = [one for one in waivers.load().waivers if GATE in one.applies]
+    known = {environment, *(name for one in named for name in one.environments)}
+    faults = [text for one in named for text in waiver_rules.faults([one], known, waivers.today())]
+    good = [one for one in named if not waiver_rules.faults([one], known, waivers.today())]
+    waived = [
+        one
+        for one in broken
+        if any(
+            waiver.covers(GATE, environment, one.finding) and not waiver.too_long_for(one.finding) for waiver in good
+        )
+    ]
+    return Judged(violations=[one for one in broken if one not in waived], waived=waived, faults=faults)
+
+
+def show(violations: Sequence[Violation]) -> None:
+    """Prints what is broken, why it matters and what to write instead, the worst first."""
+    for one in violations:
+        place = f" ({one.file})" if one.file else ""
+        terminal.bad(f"{one.severity.value} {one.rule} {one.address}{place}: {one.title}")
+        terminal.say(f"    why: {one.reason}")
+        terminal.say(f"    fix: {one.fix}")
+
+
+__all__ = ["Facts", "Judged", "Rule", "Violation", "check", "judge", "rules", "show"]
