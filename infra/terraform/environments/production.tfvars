@@ -1,0 +1,41 @@
+# Make it yours: accounts, roles and the GitLab project are examples. Account and region are named once, in
+# gitops/environments/production/environment.yaml, and handed to Terraform by the tasks.
+owner     = "platform@example.com"
+protected = true
+
+subnets = {
+  us-east-1a = { public = "10.0.1.0/24", private = "10.0.2.0/24" }
+  us-east-1b = { public = "10.0.3.0/24", private = "10.0.4.0/24" }
+  us-east-1c = { public = "10.0.5.0/24", private = "10.0.6.0/24" }
+}
+
+cluster = {
+  administrators = ["arn:aws:iam::444455556666:role/platform-admin"]
+}
+
+nodes = {
+  minimum         = 3
+  desired         = 6
+  maximum         = 12
+  on_demand_types = ["m6i.large"]
+  spot_types      = ["m5.large", "m5a.large", "m6i.large", "m6a.large", "m7i.large", "m7a.large"]
+}
+
+database = {
+  instance_class  = "db.m7g.large"
+  storage_gib     = 100
+  storage_max_gib = 500
+  backup_days     = 35
+}
+
+# This environment outlives the others, so it holds the images of all.
+registry = {
+  pull_accounts = ["111122223333"]
+  push_roles    = ["arn:aws:iam::111122223333:role/slipway-staging-gitlab"]
+}
+
+gitlab = {
+  host    = "gitlab.example.com"
+  project = "team/slipway"
+  claims  = ["environment_protected:true", "deployment_tier:production"]
+}

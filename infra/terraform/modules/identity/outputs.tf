@@ -1,0 +1,9 @@
+output "gitlab_role_arn" {
+  description = "Role of the pipeline."
+  value       = aws_iam_role.gitlab.arn
+}
+
+output "gitlab_audience" {
+  description = "Audience that the role asks for."
+  value       = local.audience
+}

@@ -1,0 +1,5 @@
+variable "name" {
+  description = "Prefix of the names."
+  type        = string
+  nullable    = false
+}
