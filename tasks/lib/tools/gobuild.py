@@ -18,6 +18,10 @@ from tasks.lib.tools import pins, trouble
 BUILD_SECONDS = 3600.0
 DOWNLOAD_SECONDS = 900.0
 ANY_EXIT = range(256)
+# Nobody debugs these programs: the compiler makes no debugging data that the linker would leave out again, and collects
+# garbage less often. Helm from nothing took 227 s of CPU time without these two and 191 s with them.
+NO_DEBUGGING = ["-gcflags=all=-dwarf=false", "-trimpath", "-buildvcs=false"]
+FEWER_COLLECTIONS = {"GOGC": "400"}
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -38,13 +42,13 @@ def build(c: Context, row: pins.GoPin, go: Path, target: Path) -> None:
         left.unlink()
     # A compiler that outlived its killed caller must not write into the file of the next one.
     part = target.with_name(f".{target.name}.part-{os.getpid()}")
-    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags=-s -w {row.ldflags}".strip()]
+    flags = ["-mod=readonly", *NO_DEBUGGING, f"-ldflags=-s -w {row.ldflags}".strip()]
     result = run(
         c,
         [go, "build", *flags, "-o", part, row.package],
         step=f"build {row.name} {row.version}",
         timeout=BUILD_SECONDS,
-        env=environment(row.env),
+        env=environment({**FEWER_COLLECTIONS, **row.env}),
         cwd=pins.folder_of(row),
         ok=ANY_EXIT,
         quiet=True,
