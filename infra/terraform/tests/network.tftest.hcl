@@ -34,7 +34,7 @@ run "two_zones_and_no_public_addresses" {
     error_message = "a kind of subnet is in fewer than two zones"
   }
   assert {
-    condition     = alltrue([for one in concat(values(aws_subnet.public), values(aws_subnet.private)) : !one.map_public_ip_on_launch])
+    condition     = alltrue([for one in concat(values(aws_subnet.public), values(aws_subnet.private)) : one.map_public_ip_on_launch != true])
     error_message = "what starts in a subnet gets a public address"
   }
   assert {

@@ -11,7 +11,7 @@ run "what_is_locked_in_a_protected_environment" {
   }
 
   assert {
-    condition     = output.locked == ["database", "registry"]
+    condition     = toset(output.locked) == toset(["database", "registry"])
     error_message = "something is not locked"
   }
 }
