@@ -81,11 +81,8 @@ def differences(change: Change) -> str:
     """The attributes of an update that differ, from what to what; '' for other actions. Sensitive values stay out."""
     if change.action is not Action.UPDATE:
         return ""
-    said = [
-        f"{name}: {_value(change.before.get(name))} → {_value(change.after.get(name))}"
-        for name in change.changed
-        if name != "tags_all"  # says what `tags` says once more
-    ]
+    # `tags_all` says what `tags` says once more.
+    said = [_difference(name, change) for name in change.changed if name != "tags_all"]
     return ", ".join(said[:SHOWN]) + (f" and {len(said) - SHOWN} more" if len(said) > SHOWN else "")
 
 
@@ -94,8 +91,15 @@ def _why(change: Change) -> str:
     return "; ".join(part for part in (change.reason, forced) if part)
 
 
+def _difference(name: str, change: Change) -> str:
+    sides = (change.before.get(name), change.after.get(name))
+    if any(isinstance(side, (dict, list)) and side for side in sides):
+        return name  # what differs inside would be cut off
+    return f"{name}: {_value(sides[0])} → {_value(sides[1])}"
+
+
 def _value(value: Any) -> str:
-    if value is None:
+    if value is None or value == []:
         return "none"
-    text = printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True))
+    text = printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

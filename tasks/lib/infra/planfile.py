@@ -27,7 +27,7 @@ STATEFUL = {
     "aws_elasticache_cluster": "the cache",
     "aws_elasticache_replication_group": "the cache",
     "aws_kinesis_stream": "the records not read yet",
-    "aws_kms_key": "the key, and with it all that it encrypts",
+    "aws_kms_key": "the key, and all that it encrypts,",
     "aws_neptune_cluster": "the database",
     "aws_opensearch_domain": "the index",
     "aws_rds_cluster": "the database",

@@ -128,7 +128,9 @@ def judge(plan: Plan | None, folder: Path, variables: Path | None = None, enviro
         if rule.when == "always" or getattr(facts, rule.when)
         for answer, subject in _answers(rule, found)
     ]
-    broken = sorted((one for answer, one in judged if answer == "broken"), key=_worst_first)
+    # Two checks of one rule may say the same of one resource.
+    said = dict.fromkeys(one for answer, one in judged if answer == "broken")
+    broken = sorted(said, key=_worst_first)
     return _waived(broken, environment or facts.environment).model_copy(
         update={"asked": len(judged), "open": [one for answer, one in judged if answer == "open"]}
     )

@@ -10,9 +10,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.lib import terminal
+from tasks.lib.infra.masking import UNKNOWN
 from tasks.lib.infra.planfile import Action, Change, Plan
 
 FILE = Path(__file__).with_name("prices.yaml")
+BY_USE = "paid by use"
 HOURS = 730  # of an average month, as AWS's calculator counts
 
 
@@ -113,9 +115,12 @@ class Estimate(Model):
                 f"Spot: {self.mix.spot_nodes} of {self.mix.nodes} nodes; all of them cost {self.mix.mixed:.2f} "
                 f"instead of {self.mix.on_demand:.2f} USD per month, {self.mix.saves:.0%} less"
             )
-        for why in dict.fromkeys(line.why for line in self.not_priced):
-            named = [line.address for line in self.not_priced if line.why == why]
-            said.append(f"Not in the sum, {why}: {', '.join(named)}")
+        by_use = [line.address for line in self.not_priced if line.why.startswith(BY_USE)]
+        if by_use:
+            said.append(f"Not in the sum, {BY_USE}: {', '.join(by_use)}")
+        unknown = [f"{line.address} ({line.why})" for line in self.not_priced if line.address not in by_use]
+        if unknown:
+            said.append(f"Not in the sum: {', '.join(unknown)}")
         return said
 
 
@@ -172,7 +177,7 @@ def _cost(kind: str, values: dict[str, Any], table: Table, prices: Region | None
     if kind in table.free:
         return 0.0
     if kind in table.by_use:
-        raise _Unknown(f"paid by use ({table.by_use[kind]})")
+        raise _Unknown(f"{BY_USE} ({table.by_use[kind]})")
     if kind not in COSTS:
         raise _Unknown("not priced")
     if prices is None:
@@ -190,7 +195,7 @@ def _hourly(name: str) -> Callable[[dict[str, Any], Region], float]:
 
 
 def _instance(values: dict[str, Any], prices: Region) -> float:
-    disks = [*(values.get("root_block_device") or []), *(values.get("ebs_block_device") or [])]
+    disks = [*_blocks(values, "root_block_device"), *_blocks(values, "ebs_block_device")]
     address = prices.hourly["public_ipv4"] * HOURS if values.get("associate_public_ip_address") is True else 0.0
     known = [disk for disk in disks if isinstance(disk.get("volume_size"), (int, float))]
     return prices.ec2[values["instance_type"]] * HOURS + address + sum(_disk(disk, prices) for disk in known)
@@ -200,6 +205,11 @@ def _count(values: Any) -> int:
     if not isinstance(values, list):
         raise TypeError("known after the apply")
     return len(values)
+
+
+def _blocks(values: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = values.get(name)
+    return found if isinstance(found, list) else []
 
 
 def _disk(values: dict[str, Any], prices: Region) -> float:
@@ -212,7 +222,9 @@ def _database(values: dict[str, Any], prices: Region) -> float:
     if values.get("engine") != "postgres":
         raise KeyError(f"RDS {values.get('engine')}")
     zones = 2 if values.get("multi_az") is True else 1
-    storage = float(values["allocated_storage"]) * prices.gib_month[f"rds {values.get('storage_type') or 'gp2'}"]
+    kind = values.get("storage_type")
+    kind = kind if kind and kind != UNKNOWN else "gp2"  # what RDS takes where nothing is said
+    storage = float(values["allocated_storage"]) * prices.gib_month[f"rds {kind}"]
     secret = prices.monthly["secret"] if values.get("manage_master_user_password") is True else 0.0
     return zones * (prices.rds_postgres[values["instance_class"]] * HOURS + storage) + secret
 
