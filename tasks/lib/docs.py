@@ -68,7 +68,15 @@ def check(c: Context) -> tuple[int, list[Problem]]:
             if reason := commands.wrong(line.text, environments):
                 problems.append(Problem(name, line.number, line.text, reason))
         problems += _dead_links(path, name, text)
-    return len(seen), problems
+    return len(seen), problems + list(_stale_reference())
+
+
+def _stale_reference() -> Iterator[Problem]:
+    from tasks.lib.infra import variables_docs
+
+    if variables_docs.stale(paths.ROOT):
+        reason = f"not what the Terraform files say; {variables_docs.COMMAND} writes it"
+        yield Problem(variables_docs.FILE, 1, "the whole page", reason)
 
 
 def _dead_links(path: Path, name: str, text: str) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from tasks.lib.infra import configuration
 from tasks.lib.infra.masking import UNKNOWN
 from tasks.lib.infra.planfile import Action, Facts, Plan
 
+_FACTS = {f"variable.{name}" for name in Facts.model_fields}
 _INDEX = re.compile(r"\[[^\]]*\]")
 
 
@@ -70,9 +71,10 @@ def of(plan: Plan | None, folder: Path, variables: Path | None = None) -> list[S
 
 def facts(folder: Path, variables: Path | None = None) -> Facts:
     """What the text says of the environment, where no plan does: the tfvars, else defaults."""
-    values = configuration.parse(variables) if variables else {}
-    found = {name: values[name] for name in Facts.model_fields if isinstance(values.get(name), (bool, str))}
-    return Facts.model_validate(found)
+    given = configuration.parse(variables) if variables else {}
+    declared = {one.name: one.values for one in configuration.read(folder, variables) if one.address in _FACTS}
+    values = {name: given.get(name, declared.get(name, {}).get("default")) for name in Facts.model_fields}
+    return Facts.model_validate({name: value for name, value in values.items() if isinstance(value, (bool, str))})
 
 
 def _stays(action: Action) -> bool:
