@@ -12,6 +12,7 @@ from tasks import (
     findings,
     gitops,
     image,
+    infra,
     lab,
     quality,
     release,
@@ -45,6 +46,8 @@ ns = Collection(
     image=Collection.from_module(image, auto_dash_names=True),
     gitops=Collection.from_module(gitops),
     release=Collection.from_module(release),
+    # AWS as code.
+    infra=Collection.from_module(infra),
     # What it stands on.
     lab=Collection.from_module(lab),
     tools=Collection.from_module(tools),

@@ -22,7 +22,8 @@ class Row(TypedDict):
 def rows(home: Home) -> list[Row]:
     """All parts that the lab has, in the order in which they were listed when it came up."""
     found: list[Row] = []
-    for name in state.read(home).get("parts", []):
+    known = state.read(home)
+    for name in [*known.get("parts", []), *(["moto"] if "moto_port" in known else [])]:
         running = processes.find(home, name)
         found.append(
             Row(

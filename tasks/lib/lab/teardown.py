@@ -9,9 +9,10 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from tasks.lib import locks, terminal
+from tasks.lib import locks, rehearsal, terminal
 from tasks.lib.errors import Code, Stop
-from tasks.lib.lab import cgroups, layout, mounts, network
+from tasks.lib.infra import moto
+from tasks.lib.lab import cgroups, layout, mounts, network, state
 from tasks.lib.lab.layout import Home
 from tasks.lib.runner import run
 
@@ -26,6 +27,13 @@ def down(c: Context) -> bool:
     home = layout.home()
     if not exists(home):
         return False
+    moto.down(home)
+    known = state.read(home)
+    if (
+        os.geteuid() != 0 and "moto_port" in known and not known.get("parts")
+    ):  # moto was all there was: any user may start it
+        delete(home)
+        return True
     if os.geteuid() != 0:
         raise Stop("Taking the lab down needs root", Code.COULD_NOT_RUN, "sudo ./inv lab.down")
     with locks.exclusive(layout.lock_file(), "lab.up or lab.down"), terminal.step("Take the lab down"):
@@ -46,7 +54,7 @@ def delete(home: Home) -> None:
     """
     for folder in [*home.folders(), home.repository.parent]:
         shutil.rmtree(folder, onerror=_complain)
-    for file in (home.kubeconfig, *home.root.glob("state.*")):
+    for file in (home.kubeconfig, home.root / rehearsal.FILE, *home.root.glob("state.*")):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         home.root.rmdir()

@@ -1,0 +1,163 @@
+"""Terraform as an external program: one place, its variables and its state; every call with a deadline."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from invoke.context import Context
+from invoke.runners import Result
+
+from tasks.lib import locks
+from tasks.lib.aws import session
+from tasks.lib.errors import Code, Stop
+from tasks.lib.infra import messages, moto, providers
+from tasks.lib.infra.messages import Line
+from tasks.lib.infra.place import Place
+from tasks.lib.runner import run
+
+INIT_SECONDS = 900.0  # the AWS provider is some 700 MB where it comes from the registry
+ASK_SECONDS = 300.0
+# A killed apply leaves a lock and up to 20 s of work that no state knows of: only what hangs for good is ended.
+CHANGE_SECONDS = 4 * 3600.0
+ANY_EXIT = range(256)
+# Runs a program with its output in a file: it goes on and keeps its state when the caller dies and its pipe breaks.
+INTO_FILE = 'log="$1"; shift; exec "$@" >"$log" 2>&1'
+LOOK = 0.5  # seconds between looks at what a running program printed
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """The program, ready to work on one place."""
+
+    c: Context
+    program: Path
+    place: Place
+
+    @cached_property
+    def variables(self) -> dict[str, str]:
+        """The environment of every call: nothing of the user's own settings for Terraform counts."""
+        ours = {
+            "TF_DATA_DIR": str(self.place.data),
+            "TF_IN_AUTOMATION": "1",
+            "TF_INPUT": "0",
+            "TF_CLI_ARGS": "",
+            "TF_WORKSPACE": "",
+            "CHECKPOINT_DISABLE": "1",
+            **providers.settings(self.place.work),
+            **session.variables(self.place.infra),
+        }
+        if self.place.infra.endpoint:  # what the state's backend looks at instead of AWS_ENDPOINT_URL
+            ours |= dict.fromkeys(("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_STS"), self.place.infra.endpoint)
+        if self.place.infra.emulated:  # a person's own login has no business with an emulation
+            ours |= {"AWS_PROFILE": "", "AWS_SESSION_TOKEN": "", "AWS_EC2_METADATA_DISABLED": "true"}
+        return ours
+
+    def call(self, *words: str | Path, step: str, timeout: float = ASK_SECONDS, log: Path | None = None) -> Result:
+        """Runs terraform in the root, whatever it ends with. log: where its output goes instead of into the result."""
+        argv: list[str | Path] = [self.program, f"-chdir={self.place.root}", *words]
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            argv = ["sh", "-c", INTO_FILE, "terraform", log, *argv]
+        return run(self.c, argv, step=step, timeout=timeout, env=self.variables, ok=ANY_EXIT, quiet=True)
+
+    def ask(self, *words: str | Path, step: str) -> str:
+        """The stdout of a question. Raises Stop."""
+        result = self.call(*words, step=step)
+        if result.exited:
+            raise messages.stop(step, [], self.place.name, result.stderr or result.stdout)
+        return result.stdout
+
+    def lines(self, verb: str, *words: str | Path, step: str, ok: Sequence[int] = (0,)) -> tuple[int, list[Line]]:
+        """Exit code and output of a call that speaks JSON. Raises Stop with what Terraform complained about."""
+        result = self.call(verb, "-json", "-no-color", *words, step=step, timeout=CHANGE_SECONDS)
+        lines = list(messages.read(result.stdout))
+        if result.exited not in ok:
+            raise messages.stop(step, messages.errors(lines), self.place.name, result.stderr or result.stdout)
+        return result.exited, lines
+
+    @property
+    def waiting(self) -> str:
+        """How long a call waits for a lock that somebody else holds."""
+        return f"-lock-timeout={self.place.infra.state.lock_seconds}s"
+
+    @property
+    def values(self) -> list[str]:
+        """The variables' file and what follows from environment and commit."""
+        pairs = [word for name, value in self.place.given.items() for word in ("-var", f"{name}={value}")]
+        return [f"-var-file={self.place.variables}", *pairs]
+
+
+@contextmanager
+def ready(c: Context, place: Place) -> Iterator[Terraform]:
+    """Terraform, installed when missing, connected to the state, and nobody else at it in this checkout.
+
+    Starts an emulation, and asks AWS whether these credentials are of the environment's account and region.
+    Raises Stop: could not run (4) for other ones, without the program, the providers or the state bucket.
+    """
+    from tasks.lib import tools
+
+    program = tools.path(c, "terraform")
+    infra = moto.resolved(place.infra)
+    terraform = Terraform(c, program, replace(place, infra=infra))
+    with locks.exclusive(place.work / "lock", f"another infra task of {place.name}", CHANGE_SECONDS):
+        terraform.variables  # noqa: B018 - made before there are two threads: credentials are looked for only once
+        # Both only read, and each takes a second.
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            asked = pool.submit(session.identity, infra)
+            try:
+                _init(terraform)
+            except Stop:
+                asked.result()  # says it better than Terraform when the credentials are the cause
+                raise
+            asked.result()
+        yield terraform
+
+
+def _init(terraform: Terraform) -> None:
+    infra, name = terraform.place.infra, terraform.place.name
+    backend = {"bucket": infra.bucket, "key": infra.key(name), "region": infra.region, "use_lockfile": "true"}
+    backend["encrypt"] = "true"
+    if infra.endpoint:
+        backend |= dict.fromkeys(("use_path_style", "skip_metadata_api_check"), "true")
+    words = [f"-backend-config={key}={value}" for key, value in backend.items()]
+    if (terraform.place.root / ".terraform.lock.hcl").exists():
+        words.append("-lockfile=readonly")
+    result = terraform.call("init", "-reconfigure", "-no-color", *words, step="infra: init", timeout=INIT_SECONDS)
+    if result.exited == 0:
+        return
+    text = result.stderr or result.stdout
+    if "NoSuchBucket" in text or "bucket does not exist" in text:
+        sentence = f"infra: the state bucket {infra.bucket} is not there"
+        raise Stop(sentence, Code.COULD_NOT_RUN, f"./inv infra.bootstrap --env {name}")
+    raise messages.stop("infra: init", [], name, text)
+
+
+@contextmanager
+def followed(log: Path, total: int, note: Callable[[str], None]) -> Iterator[None]:
+    """Tells, while a call writes its JSON into a file, how many of `total` changes are done and what is under way."""
+    ended = threading.Event()
+
+    def look() -> None:
+        seen = ""
+        while not ended.wait(LOOK):
+            text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+            if text != seen:
+                seen = text
+                lines = list(messages.read(text))
+                done = sum(line.type == "apply_complete" for line in lines)
+                now = next((line.hook.resource.addr for line in reversed(lines) if line.hook), "")
+                note(f"({done} of {total} done, now {now})" if now else "")
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
