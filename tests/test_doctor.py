@@ -22,6 +22,9 @@ DEB = "- {name: engine, how: deb, group: lab-engine, package: engine.io, needed_
 WHEEL = "- {name: wheel, how: pypi, group: wheel, version: 1.0.0, file: wheel, refused: ['0.9'], needed_for: tests}\n"
 
 
+GO = "- {name: quick, how: go, group: mine, version: 1.0.0, module: mine, package: ./quick, needed_for: tests}\n"
+
+
 @pytest.fixture
 def c() -> Context:
     return Context(Config(overrides={"run": {"in_stream": False}}))
@@ -48,6 +51,16 @@ def test_what_can_be_installed_is_later_and_no_failure(
     assert needs(c)["wheel"].state == "later"
     task.doctor(c, lab=False)
     assert "./inv tools.install --only wheel" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("row", "asked"), [(WHEEL, doctor.KEEP_DISK), (GO, doctor.BUILD_DISK)])
+def test_only_what_go_builds_needs_the_disk_of_a_build(own: OwnTools, c: Context, row: str, asked: int) -> None:
+    (own.folder / "wheel").mkdir()
+    (own.folder / "wheel" / "requirements.txt").write_text("")
+    own.go_module()
+    own.pins(row)
+    (disk,) = [need for name, need in needs(c).items() if name.startswith("disk of")]
+    assert disk.wanted == f"{asked // doctor.GIB} GB"
 
 
 def test_json_holds_every_row_and_ends_the_same(own: OwnTools, c: Context, capsys: pytest.CaptureFixture[str]) -> None:

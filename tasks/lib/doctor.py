@@ -35,7 +35,8 @@ def needs(c: Context, lab: bool = True) -> list[Need]:
     """All needs, checked now. lab: those of the local platform too."""
     rows = [row for row in pins.known().values() if lab or not row.group.startswith("lab-")]
     programs = [program(find.look(c, row)) for row in rows]
-    building = any(need.state == "later" for need in programs)
+    compiled = {row.name for row in rows if isinstance(row, pins.GoPin)}
+    building = any(need.state == "later" and need.need in compiled for need in programs)
     return [python(), *_lab() * lab, disk(cache(), BUILD_DISK if building else KEEP_DISK), *programs]
 
 
