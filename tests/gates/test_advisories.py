@@ -33,6 +33,7 @@ def using(env: Environment, *urls: str) -> Environment:
     return env.model_copy(update={"gates": Gates(advisories=list(urls))})
 
 
+@pytest.mark.slow
 def test_a_reachable_source_is_no_snapshot_and_its_copy_is_kept(
     env: Environment, server: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

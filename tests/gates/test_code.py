@@ -57,6 +57,7 @@ def test_files_that_would_get_one_name_are_both_looked_at(c: Context, env: Envir
     assert len(report.covered.files) == 4
 
 
+@pytest.mark.slow
 def test_many_files_are_shared_out_and_all_looked_at(
     c: Context, env: Environment, repo: Repo, use: Callable[[str, str], None], programs: dict[str, object]
 ) -> None:
@@ -75,6 +76,7 @@ def test_harmless_code_passes_and_the_working_tree_is_not_read(c: Context, env: 
     assert (report.outcome, report.reason, report.findings) == (Outcome.PASS, "", [])
 
 
+@pytest.mark.slow
 def test_nothing_in_the_commit_switches_a_check_off(
     c: Context, env: Environment, repo: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -112,6 +114,7 @@ def test_what_was_not_looked_at_is_no_pass(c: Context, env: Environment, repo: R
     assert report.findings == []
 
 
+@pytest.mark.slow
 def test_file_that_the_scanner_leaves_out_could_not_run(
     c: Context, env: Environment, repo: Repo, use: Callable[[str, str], None], programs: dict[str, object]
 ) -> None:

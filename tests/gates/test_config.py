@@ -45,6 +45,7 @@ def serious(report: Report) -> set[tuple[str, str]]:
     return {(finding.id, finding.file) for finding in report.findings if finding.severity.value in ("CRITICAL", "HIGH")}
 
 
+@pytest.mark.slow
 def test_our_own_chart_has_nothing_serious(c: Context, env: Environment, own: Repo) -> None:
     report = scan(c, env, own, {"gitops/environments/production/values.yaml": "values: {}\n"})
     assert (report.reason, serious(report)) == ("", set())
@@ -55,6 +56,7 @@ def test_our_own_chart_has_nothing_serious(c: Context, env: Environment, own: Re
     assert len(titles) == len(set(titles))  # one finding, however many environments show it
 
 
+@pytest.mark.slow
 def test_planted_misconfigurations_are_found(c: Context, env: Environment, own: Repo) -> None:
     files: dict[str, str | None] = {
         "service/Dockerfile": "FROM debian:12\nUSER root\n",
@@ -110,6 +112,7 @@ def test_terraform_that_cannot_be_read_could_not_run(c: Context, env: Environmen
 @pytest.mark.parametrize(
     ("script", "reason"), [("kill -9 $$", "was killed"), ("exit 0", "No such file"), ("exit 1", "exit code 1")]
 )
+@pytest.mark.slow
 def test_scanner_that_did_not_look_could_not_run(
     c: Context, env: Environment, own: Repo, use: Callable[[str, str], None], script: str, reason: str
 ) -> None:
@@ -118,6 +121,7 @@ def test_scanner_that_did_not_look_could_not_run(
     assert report.outcome is Outcome.COULD_NOT_RUN and reason in report.reason
 
 
+@pytest.mark.slow
 def test_kubeconform_that_leaves_objects_out_could_not_run(
     c: Context, env: Environment, own: Repo, use: Callable[[str, str], None], programs: dict[str, Path]
 ) -> None:

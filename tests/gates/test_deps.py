@@ -27,6 +27,7 @@ def scan(c: Context, env: Environment, repo: Repo, root: str, service: str = HAR
 
 
 @pytest.mark.usefixtures("programs")
+@pytest.mark.slow
 def test_planted_vulnerable_pins_are_found_with_place_and_fix(c: Context, env: Environment, repo: Repo) -> None:
     report = scan(c, env, repo, f"# locked\n{HARMLESS}\n", "urllib3==1.24.1 \\\n    --hash=sha256:00\ndjango==4.2rc1")
     assert report.outcome is Outcome.FINDINGS, report.reason
@@ -41,6 +42,7 @@ def test_planted_vulnerable_pins_are_found_with_place_and_fix(c: Context, env: E
 
 
 @pytest.mark.usefixtures("programs")
+@pytest.mark.slow
 def test_clean_pins_pass_whatever_the_user_has_set(
     c: Context, env: Environment, repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -218,6 +218,7 @@ def test_report_that_becomes_too_large(check: Check, gate: str) -> None:
     assert store.read(report.commit, gate) == report  # the one before it is whole
 
 
+@pytest.mark.slow
 def test_secret_that_its_service_cannot_be_asked_about_blocks(c: Context, env: Environment, repo: Repo) -> None:
     report = secrets_gate.check(c, env, repo.commit({"a": key_pair()}), repo.path)  # the proxy of conftest is not there
     (finding,) = report.findings
@@ -225,6 +226,7 @@ def test_secret_that_its_service_cannot_be_asked_about_blocks(c: Context, env: E
     assert "could not be checked with its service" in finding.title
 
 
+@pytest.mark.slow
 def test_only_verified_secrets_would_hide_those_that_cannot_be_asked_about(
     c: Context, env: Environment, repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +267,7 @@ def git_of_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("git_of_a_user")
+@pytest.mark.slow
 def test_git_settings_and_attributes_hide_nothing(c: Context, env: Environment, repo: Repo) -> None:
     hidden = f"{login().strip()} # {secrets_gate.INLINE}\n"
     sha = repo.commit({"key.env": login(), "key.bin": login(), "key.ini": login()})
@@ -275,6 +278,7 @@ def test_git_settings_and_attributes_hide_nothing(c: Context, env: Environment, 
     assert found == [*((f"hidden.{kind}", True) for kind in kinds), *((f"key.{kind}", False) for kind in kinds)], sha
 
 
+@pytest.mark.slow
 def test_scan_out_of_a_git_hook_reads_the_range(
     c: Context, env: Environment, repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +288,7 @@ def test_scan_out_of_a_git_hook_reads_the_range(
     assert [one.file for one in report.findings] == ["key.env"], report.reason
 
 
+@pytest.mark.slow
 def test_commit_message_that_imitates_commits_hides_nothing(c: Context, env: Environment, repo: Repo) -> None:
     planted = repo.commit({"key": login()})
     tree = repo.git("rev-parse", f"{repo.commit({'key': None})}^{{tree}}")
@@ -293,6 +298,7 @@ def test_commit_message_that_imitates_commits_hides_nothing(c: Context, env: Env
     assert [one.commit for one in report.findings] == [planted], report.reason
 
 
+@pytest.mark.slow
 def test_comment_in_a_message_that_hides_its_line_is_found(c: Context, env: Environment, repo: Repo) -> None:
     sha = repo.commit({"a": "1"}, message=f"use {login().strip()} # {secrets_gate.INLINE}")
     found = {(one.id, one.file, one.commit) for one in secrets_gate.check(c, env, sha, repo.path).findings}
@@ -310,6 +316,7 @@ def test_comment_that_hides_a_line_is_found_where_objects_cannot_be_listed(
     assert (one.id, one.commit) == ("inline-ignore", sha)
 
 
+@pytest.mark.slow
 def test_requirement_that_cannot_be_looked_up(c: Context, env: Environment, repo: Repo) -> None:
     sha = repo.commit({"requirements.txt": "six===weird\n", "service/requirements.txt": "six==1.17.0\n"})
     could_not_run(deps_gate.check(c, env, sha, repo.path), "did not look at six==weird", "exit code 71")

@@ -41,6 +41,7 @@ def test_what_broke_off_goes_on_from_there(web: WebServer) -> None:
     assert places.content(web) == whole and found.size == len(whole) and found.date == places.TODAY
 
 
+@pytest.mark.slow
 def test_a_file_that_changed_meanwhile_is_not_glued_to_the_old_one(web: WebServer) -> None:
     places.serve(web, YESTERDAY, keep=2000)
     web.break_after = 300_000

@@ -37,6 +37,7 @@ def scan(c: Context, env: Environment, repo: Repo, sha: str = "") -> Report:
     return secrets_gate.check(c, env, sha or repo.git("rev-parse", "HEAD"), repo.path)
 
 
+@pytest.mark.slow
 def test_clean_history_passes_and_says_what_was_covered(c: Context, env: Environment, repo: Repo) -> None:
     repo.commit({"a.txt": "one\n"})
     repo.commit({"a.txt": None})
@@ -48,6 +49,7 @@ def test_clean_history_passes_and_says_what_was_covered(c: Context, env: Environ
 
 
 @pytest.mark.parametrize("make", [login, key_pair])
+@pytest.mark.slow
 def test_planted_secret_is_found_and_its_value_is_kept_nowhere(
     c: Context, env: Environment, repo: Repo, make: Callable[[], str], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,6 +33,7 @@ from tests.gates.web import WebServer
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
+@pytest.mark.slow
 def test_from_a_registry_to_a_scan_that_production_accepts(
     c: Context, production: Callable[..., Environment], made: Made, registry: str, tmp_path: Path
 ) -> None:
@@ -208,6 +209,7 @@ def _damage(published: Path, made: Made, damage: str) -> None:
     (published / "db.tar.gz").write_bytes(packed)
 
 
+@pytest.mark.slow
 def test_safety_sees_what_a_mirror_has(
     c: Context, production: Callable[..., Environment], made: Made, repo: Repo
 ) -> None:

@@ -60,6 +60,7 @@ def test_publishing_brings_files_but_never_moves_a_release(c: Context, world: Wo
     assert git(world.remote, "merge-base", "main", b) == b
 
 
+@pytest.mark.slow
 def test_publishing_never_removes_an_environment_that_another_branch_added(c: Context, world: World) -> None:
     a = git(world.checkout, "rev-parse", "HEAD")
     other = "gitops/environments/other"
@@ -86,6 +87,7 @@ def test_an_older_release_is_superseded(c: Context, world: World) -> None:
 
 
 @pytest.mark.parametrize(("hold", "refused"), [(Hold.RELEASE, False), (Hold.DESCENDANTS, True)])
+@pytest.mark.slow
 def test_a_hold_keeps_the_bad_release_away(c: Context, world: World, hold: Hold, refused: bool) -> None:
     a = git(world.checkout, "rev-parse", "HEAD")
     b = world.commit("b")
@@ -113,6 +115,7 @@ def test_a_foreign_remote_must_hold_the_commit(c: Context, world: World) -> None
     assert "git push" in caught.value.fix
 
 
+@pytest.mark.slow
 def test_racing_writers_lose_nothing(c: Context, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several writers, each with a clone of its own, record an event at the same time."""
     deploy(c, world, git(world.checkout, "rev-parse", "HEAD"))

@@ -72,6 +72,7 @@ def test_another_key_is_refused(shop: Shop) -> None:
     shop.refuses("signature: no statement .* another key signed")
 
 
+@pytest.mark.slow
 def test_another_images_record_is_refused(shop: Shop, tmp_path: Path) -> None:
     shop.attach(made())
     other = push_image(shop.c, f"{shop.here.repository}:other", tmp_path)

@@ -136,6 +136,7 @@ def test_a_line_that_ran_twice_needs_two_traces(tmp_path: Path) -> None:
     assert parity.unaccounted(log, [*runs, *runs]) == []
 
 
+@pytest.mark.slow
 def test_the_task_shows_what_differs_and_fails(tmp_path: Path) -> None:
     left, same = write(tmp_path / "left", GOOD), write(tmp_path / "same", GOOD)
     right = write(tmp_path / "right", spoilt(lambda e: e[0]["inputs"]["variables"].update(PIP_X="v")))

@@ -16,6 +16,7 @@ from tests.lib.signed import SHA, made, with_env
 __all__ = ["shared", "shop"]
 
 
+@pytest.mark.slow
 def test_what_was_signed_is_found_with_registry_and_public_key_alone(shop: Shop) -> None:
     assert not publish.named(shop.c, shop.here, "b" * 40)
     what = built(shop)
@@ -38,6 +39,7 @@ def test_what_was_signed_is_found_with_registry_and_public_key_alone(shop: Shop)
     assert bom["predicate"] == SBOM
 
 
+@pytest.mark.slow
 def test_signing_again_adds_nothing_and_a_new_record_counts_at_once(shop: Shop) -> None:
     what, signer = built(shop), signing.signer(shop.c, shop.here.env)
     for _ in range(2):
@@ -88,6 +90,7 @@ def test_nothing_is_pushed_without_a_record_and_its_evidence(shop: Shop) -> None
     assert "write signing:" in pushes(shop, "staging has no key to sign with", Code.COULD_NOT_RUN).fix
 
 
+@pytest.mark.slow
 def test_a_key_that_signs_must_fit_the_one_that_verifies(shop: Shop) -> None:
     what, keys = built(shop), shop.here.env.signing
     assert isinstance(keys, Keys)

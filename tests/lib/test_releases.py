@@ -17,6 +17,7 @@ from tests.lib.signed import SHA, environment, with_gate
 __all__ = ["shared", "shop"]
 
 
+@pytest.mark.slow
 def test_a_release_is_shown_and_every_check_holds(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     what = built(shop)
     publish.sign(shop.c, shop.here, signing.signer(shop.c, shop.here.env), shop.release, what)

@@ -46,6 +46,7 @@ def commit_of(folder: Path, env: str = "local", release: str = "", dirty: str = 
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_clean_tree_is_its_head(clone: Path) -> None:
     head = git(clone, "rev-parse", "HEAD")
     assert commit_of(clone) == commit_of(clone, dirty="yes") == commit_of(clone, release=head[:10]) == head

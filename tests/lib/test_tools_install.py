@@ -117,6 +117,7 @@ def test_works_without_home_and_whatever_goflags_say(
     assert gobuild.environment()["HOME"]
 
 
+@pytest.mark.slow
 def test_killed_build_goes_on_where_it_was(own: OwnTools, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     own.go_module(mains=("first", "second"))
     own.pins(go_rows("first", "second"))
@@ -237,6 +238,7 @@ OURS = [row for row in pins.read(pins.file()).values() if hasattr(row, "version"
 
 
 @pytest.mark.parametrize("row", OURS, ids=lambda row: row.name)
+@pytest.mark.slow
 def test_what_was_installed_says_the_pinned_version(c: Context, row: pins.AnyPin) -> None:
     if not pins.target(row).exists():
         pytest.skip("not installed by us on this machine")

@@ -84,6 +84,7 @@ def test_wheel_with_another_hash_is_not_installed(carrier: OwnTools, c: Context)
     assert not pins.home(pins.pin("tool")).exists()
 
 
+@pytest.mark.slow
 def test_wheel_without_a_network_is_one_sentence(
     carrier: OwnTools, c: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:

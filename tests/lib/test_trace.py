@@ -125,6 +125,7 @@ def test_a_file_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch,
     assert caught.value.sentence.endswith("cannot be written: File exists")
 
 
+@pytest.mark.slow
 def test_the_front_door_notes_each_task_with_what_it_calls(
     traced: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def signed(shop: Shop) -> Record:
     return what
 
 
+@pytest.mark.slow
 def test_the_page_verifies_a_release_and_reads_it(shop: Shop, signed: Record, tmp_path: Path) -> None:
     done = follow(shop, tmp_path / "desk")
     assert done.returncode == 0, done.stderr
@@ -63,12 +64,14 @@ def test_the_page_verifies_a_release_and_reads_it(shop: Shop, signed: Record, tm
     assert "ended on" not in done.stdout
 
 
+@pytest.mark.slow
 def test_the_page_refuses_another_commit(shop: Shop, signed: Record, tmp_path: Path) -> None:
     done = follow(shop, tmp_path / "desk", commit="b" * 40)
     assert done.returncode != 0
     assert "false\n" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_page_misses_a_gate_and_names_every_one(shop: Shop, tmp_path: Path) -> None:
     shop.attach(made(gates=[entry(name) for name in REQUIRED_GATES if name != "deps"]))
     done = follow(shop, tmp_path / "desk")

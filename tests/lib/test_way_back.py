@@ -45,6 +45,7 @@ def back(shop: Shop, world: World) -> Release:
     return rollback.preflight(delivery(shop), replace(state, events=[ran]), SHA)
 
 
+@pytest.mark.slow
 def test_what_is_thought_of_it_today_is_told_and_does_not_block(
     shop: Shop, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
