@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tasks.lib.infra import plan_summary, prices
@@ -38,7 +40,7 @@ def test_golden_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("name", ["create", "change"])
 def test_nothing_sensitive_is_shown(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     plan = real(name)
-    plan_summary.show(plan, prices.estimate(plan))
+    plan_summary.show(plan)
     prices.show(prices.estimate(plan))
     text = shown(capsys)
     assert "aws_db_instance.main" in text
@@ -79,6 +81,20 @@ def test_each_stateful_type_is_named_when_it_goes(kind: str, actions: tuple[str,
     assert [one.address for one in plan.losses] == [f"module.m.aws_{kind}.this"]
     assert plan_summary.danger(plan.losses[0]).startswith(("DESTROY module.m.", "REPLACE module.m."))
     assert not made(change(f"aws_{kind}.this", "update")).losses
+
+
+def test_many_new_resources_are_counted_by_module_and_the_rest_is_named() -> None:
+    def one(name: str, *actions: str) -> dict[str, Any]:
+        return {**change(f"module.m.{name}", *actions), "module_address": "module.m"}
+
+    new = [one(f"aws_subnet.s{number}", "create") for number in range(20)]
+    assert len(plan_summary.rows(made(*new).acting)) == 20
+    several = made(*new, one("aws_vpc.v", "create"), change("aws_vpc.w", "create"), one("aws_eip.e", "delete"))
+    assert plan_summary.rows(several.acting) == [
+        ("destroy", "module.m.aws_eip.e", ""),
+        ("create", "the root", "vpc"),
+        ("create", "module.m", "20 subnet, vpc"),
+    ]
 
 
 def test_addresses_and_values_cannot_write_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

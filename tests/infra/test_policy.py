@@ -404,6 +404,15 @@ def test_an_open_range_among_unknown_ones_is_broken_for_sure(tmp_path: Path) -> 
     assert "SLW-NET-01" in broken(text_says(tmp_path, text))
 
 
+def test_where_the_plan_shows_nothing_the_text_speaks(tmp_path: Path) -> None:
+    statement = 'Effect = "Allow", Action = "%s", Resource = aws_s3_bucket.b.arn'
+    text = resource("aws_iam_role_policy", f"policy = jsonencode({{ Statement = [{{ {statement} }}] }})")
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    kept = policy.judge(planned(good, text % "s3:GetObject"), good)
+    assert "SLW-IAM-01" not in broken(kept) | {one.rule for one in kept.open}
+    assert "SLW-IAM-01" in broken(policy.judge(planned(bad, text % "*"), bad))
+
+
 def test_a_companion_that_is_for_something_unknown_leaves_it_open(tmp_path: Path) -> None:
     text = (
         BUCKET

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tasks.lib.infra import prices
-from tasks.lib.infra.prices import HOURS, Estimate
+from tasks.lib.infra.price_formulas import COSTS, HOURS
+from tasks.lib.infra.prices import Estimate
 from tests.infra.test_planfile import change, made, real
 
 TABLE = prices.load()
@@ -36,6 +37,7 @@ def words(plan: Any) -> str:
         ("aws_eip", {}, 3.65),
         ("aws_kms_key", {}, 1.0),
         ("aws_vpc_endpoint", {"vpc_endpoint_type": "Interface", "subnet_ids": ["a", "b"]}, 14.6),
+        ("aws_vpc_endpoint", {"vpc_endpoint_type": "Interface", "subnet_ids": "(known after apply)"}, 7.3),
         ("aws_vpc_endpoint", {"vpc_endpoint_type": "Gateway"}, 0.0),
         ("aws_instance", {"instance_type": "t3.micro"}, 0.0104 * HOURS),
         ("aws_instance", {"instance_type": "t3.micro", "associate_public_ip_address": True}, 0.0154 * HOURS),
@@ -75,12 +77,6 @@ def test_cost_per_month(kind: str, after: dict[str, Any], expected: float) -> No
             "us-east-1",
             "not priced (its size is known after the apply)",
         ),
-        (
-            "aws_vpc_endpoint",
-            {"vpc_endpoint_type": "Interface", "subnet_ids": "(known after apply)"},
-            "us-east-1",
-            "not priced (its size is known after the apply)",
-        ),
     ],
 )
 def test_what_has_no_price_is_named_and_never_zero(kind: str, after: dict[str, Any], region: str, why: str) -> None:
@@ -117,8 +113,8 @@ def test_golden_of_a_real_plan(capsys: pytest.CaptureFixture[str]) -> None:
         "aws_db_instance.main  +11.68",
         "aws_instance.bastion  +7.59",
         "aws_kms_key.data      -1.00",
-        "Estimated: 113.84 USD per month after this, +18.27 (list prices of us-east-1 of 2026-06-30; no traffic, no "
-        "disk of unknown size, no discount, no tax)",
+        "Estimated: 113.84 USD per month after this, +18.27 (list prices of us-east-1 of 2026-06-30; no traffic, "
+        "discount or tax; no disk whose size is not known, one zone where zones are not)",
         "Not in the sum, paid by use: aws_s3_bucket.artifacts, aws_sqs_queue.events[0], aws_sqs_queue.events[1]",
     ]
 
@@ -162,7 +158,7 @@ def test_the_table_is_dated_and_every_spot_price_has_an_on_demand_one() -> None:
     for region in TABLE.regions.values():
         assert set(region.spot_saves) <= set(region.ec2)
         assert all(0 < saved < 95 for saved in region.spot_saves.values())
-    assert not set(TABLE.free) & (set(TABLE.by_use) | set(prices.COSTS))
+    assert not set(TABLE.free) & (set(TABLE.by_use) | set(COSTS))
 
 
 def test_an_estimate_is_never_more_than_the_table_knows() -> None:

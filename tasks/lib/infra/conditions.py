@@ -99,9 +99,17 @@ def fields(node: dict[str, Any]) -> set[str]:
 
 
 def unknown(value: Any, looked_at: set[str], inside: bool = False) -> bool:
-    """Whether one of the attributes looked at has something in it that is not known yet."""
+    """Whether one of the attributes looked at has something in it that is not known yet.
+
+    Of what lies inside an attribute that is looked at, only the attributes that are named count, where any is.
+    """
     if isinstance(value, dict):
-        return any(unknown(one, looked_at, inside or key in looked_at) for key, one in value.items())
+        named = [key for key in value if key in looked_at]
+        keys = named or (list(value) if inside else [])
+        deeper = [] if inside else [key for key in value if key not in named]
+        return any(unknown(value[key], looked_at, True) for key in keys) or any(
+            unknown(value[key], looked_at) for key in deeper if isinstance(value[key], (dict, list))
+        )
     if isinstance(value, list):
         return any(unknown(one, looked_at, inside) for one in value)
     return inside and isinstance(value, str) and (value == UNKNOWN or "${" in value)

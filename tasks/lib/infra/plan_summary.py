@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from tasks.lib import terminal
 from tasks.lib.infra.masking import printable
 from tasks.lib.infra.planfile import Action, Change, Plan
-from tasks.lib.infra.prices import Estimate
 
 WORDS = {
     Action.DELETE: "destroy",
@@ -21,26 +21,39 @@ WORDS = {
 """What Terraform's actions are called here, the most dangerous first."""
 
 SHOWN = 5  # attributes of one change; the rest is counted
+SHOWN_NEW = 20  # new resources by name; more are counted by module
 LONGEST = 40  # characters of one value
 
 
-def show(plan: Plan, estimate: Estimate | None = None) -> None:
-    """Prints what applying the plan would do, and what it would cost where an estimate is given."""
+def show(plan: Plan) -> None:
+    """Prints what applying the plan would do."""
     terminal.say(headline(plan))
     if plan.errored or not plan.complete:
         terminal.warn("Terraform could not plan everything; there is more to come after this")
     for change in plan.losses:
         terminal.bad(danger(change))
-    costs = {line.address: line.words for line in estimate.lines} if estimate else {}
-    columns = ("action", "resource", "what", "USD per month, estimated") if costs else ("action", "resource", "what")
-    found = ordered(plan.acting)
-    rows = [(*row(change), costs.get(change.address, "-"))[: len(columns)] for change in found]
-    if rows:
-        terminal.table("", columns, rows)
+    if plan.acting:
+        terminal.table("", ("action", "resource", "what"), rows(plan.acting))
     if plan.outputs:
         terminal.say(f"Outputs that change: {', '.join(plan.outputs)}")
-    for line in estimate.sentences if estimate else ():
-        terminal.say(line)
+
+
+def rows(changes: Iterable[Change]) -> list[tuple[str, str, str]]:
+    """The table: one row per change, the most dangerous first; many new resources are a row per module."""
+    found = ordered(changes)
+    new = [change for change in found if change.action is Action.CREATE]
+    if len(new) <= SHOWN_NEW:
+        return [row(change) for change in found]
+    modules = {change.module: [one for one in new if one.module == change.module] for change in new}
+    return [
+        *(row(change) for change in found if change.action is not Action.CREATE),
+        *((WORDS[Action.CREATE], printable(name or "the root"), _kinds(some)) for name, some in modules.items()),
+    ]
+
+
+def _kinds(changes: Iterable[Change]) -> str:
+    counted = Counter(change.type.removeprefix("aws_") for change in changes)
+    return ", ".join(f"{count} {kind}" if count > 1 else kind for kind, count in sorted(counted.items()))
 
 
 def headline(plan: Plan) -> str:

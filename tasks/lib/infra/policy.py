@@ -153,7 +153,11 @@ def _answer(check: Check, subject: Subject, found: Sequence[Subject]) -> str:
         asked, sure = subjects.companions(subject, found, check.companion.type, check.companion.by)
         answers = [_one(check, one) for one in asked]
         return "kept" if "kept" in answers else "open" if "open" in answers or not sure else "broken"
-    return _one(check, subject)
+    said = _one(check, subject)
+    if said == "open" and subject.seen_in == "plan":  # it shows nothing, so the text may speak
+        written = [one for one in found if one.seen_in == "text" and one.address == subject.written]
+        return _one(check, written[0]) if written else said
+    return said
 
 
 def _one(check: Check, subject: Subject) -> str:
