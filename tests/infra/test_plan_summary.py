@@ -40,10 +40,10 @@ def test_golden_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("name", ["create", "change"])
 def test_nothing_sensitive_is_shown(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     plan = real(name)
-    plan_summary.show(plan)
-    prices.show(prices.estimate(plan))
+    plan_summary.show(plan, prices.estimate(plan))
     text = shown(capsys)
     assert "aws_db_instance.main" in text
+    assert "USD per month" in text
     assert not [secret for secret in SECRETS if secret in text]
 
 

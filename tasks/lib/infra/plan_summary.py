@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from tasks.lib import terminal
+from tasks.lib.infra import prices
 from tasks.lib.infra.masking import printable
 from tasks.lib.infra.planfile import Action, Change, Plan
+from tasks.lib.infra.prices import Estimate
 
 WORDS = {
     Action.DELETE: "destroy",
@@ -25,8 +27,8 @@ SHOWN_NEW = 20  # new resources by name; more are counted by module
 LONGEST = 40  # characters of one value
 
 
-def show(plan: Plan) -> None:
-    """Prints what applying the plan would do."""
+def show(plan: Plan, estimate: Estimate | None = None) -> None:
+    """Prints what applying the plan would do, and what each change would cost where an estimate is given."""
     terminal.say(headline(plan))
     if plan.errored or not plan.complete:
         terminal.warn("Terraform could not plan everything; there is more to come after this")
@@ -36,6 +38,8 @@ def show(plan: Plan) -> None:
         terminal.table("", ("action", "resource", "what"), rows(plan.acting))
     if plan.outputs:
         terminal.say(f"Outputs that change: {', '.join(plan.outputs)}")
+    if estimate:
+        prices.show(estimate)
 
 
 def rows(changes: Iterable[Change]) -> list[tuple[str, str, str]]:
