@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tasks.lib import paths
 from tasks.lib.infra import prices
 from tasks.lib.infra.price_formulas import COSTS, HOURS
 from tasks.lib.infra.prices import Estimate
@@ -144,6 +145,25 @@ def test_the_seeds_claim_holds_for_spot_nodes_but_not_for_the_mix() -> None:
     assert only and both
     assert 0.60 <= only.saves <= 0.70
     assert 0.38 <= both.saves <= 0.47
+
+
+T3 = ("t3.small", "t3a.small", "t3.medium", "t3a.medium")
+LARGE = ("m5.large", "m5a.large", "m6i.large", "m6a.large", "m7i.large", "m7a.large")
+
+
+@pytest.mark.parametrize(
+    ("environment", "spot", "base"),
+    [
+        ("staging", nodes("spot", "SPOT", 2, *T3), nodes("base", "ON_DEMAND", 1, "t3.small")),
+        ("production", nodes("spot", "SPOT", 4, *LARGE), nodes("base", "ON_DEMAND", 2, "m6i.large")),
+    ],
+)
+def test_the_document_quotes_what_the_table_says(environment: str, spot: Any, base: Any) -> None:
+    found = prices.mix(made(spot, base), HERE)
+    assert found
+    page = (paths.ROOT / "docs" / "infrastructure.md").read_text(encoding="utf-8")
+    line = next(line for line in page.splitlines() if line.startswith(f"| {environment}, "))
+    assert line.endswith(f"| {found.on_demand:.2f} | {found.mixed:.2f} | {found.saves * 100:.0f} % |")
 
 
 def test_a_mix_of_unknown_size_is_no_mix() -> None:
