@@ -2,6 +2,7 @@
 
 SLIPWAY_WORKERS, SLIPWAY_THREADS: per instance and per worker. SLIPWAY_GRACEFUL_SECONDS: for requests in flight after
 SIGTERM. SLIPWAY_LAME_DUCK_SECONDS: how long new requests are still taken while /ready already says no.
+OTEL_EXPORTER_OTLP_ENDPOINT: the collector that workers send traces, metrics and logs to; without it, none.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ try:
     threads = int(number(os.environ, "SLIPWAY_THREADS", 8, low=1, high=256))
     graceful_timeout = int(number(os.environ, "SLIPWAY_GRACEFUL_SECONDS", 20, low=0, high=3600))
     _lame_duck = number(os.environ, "SLIPWAY_LAME_DUCK_SECONDS", 1, low=0, high=600)
-    logconfig_dict = logs.config(log_level(os.environ))
-    Config.from_env(os.environ)
+    _config = Config.from_env(os.environ)
+    logconfig_dict = logs.config(log_level(os.environ), _config.revision)
     boot.metrics_folder()
 except (ConfigError, OSError) as error:
     boot.refuse(error)
@@ -62,6 +63,20 @@ def when_ready(server):  # type: ignore[no-untyped-def]
 
     signal.signal(signal.SIGALRM, stop)
     signal.signal(signal.SIGTERM, begin)
+
+
+def post_fork(_server, _worker):  # type: ignore[no-untyped-def]
+    """Threads do not survive a fork: each worker sends for itself."""
+    from slipway_service import signals
+
+    signals.start(_config.collector, _config.revision)
+
+
+def worker_exit(_server, _worker):  # type: ignore[no-untyped-def]
+    """The last requests of a worker are sent too; gunicorn's graceful timeout is the outer limit."""
+    from slipway_service import signals
+
+    signals.stop()
 
 
 def child_exit(_server, worker):  # type: ignore[no-untyped-def]

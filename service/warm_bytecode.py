@@ -7,6 +7,7 @@ the bytecode of the standard library: compiling 300 modules at every start costs
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import py_compile
 import sys
@@ -22,12 +23,17 @@ def load_all() -> set[str]:
     import gunicorn.app.wsgiapp
     import gunicorn.glogging
     import gunicorn.workers.gthread
-    from slipway_service import boot, clock, logs, wsgi  # noqa: F401
+    import urllib3
+    from slipway_service import boot, clock, logs, signals, wsgi  # noqa: F401
 
     client = wsgi.app.test_client()
+    # Sending is tried too, with nobody there.
+    signals.start(wsgi.config.collector, wsgi.config.revision)
     for path in ("/", "/version", "/api/time?zone=Europe/Berlin", "/api/time", "/nothing", "/ready", "/metrics"):
         client.get(path)
     client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
+    client.get("/", headers={"traceparent": f"00-{'1' * 32}-{'1' * 16}-01"})
+    signals.stop()
     for zone in clock.zones():  # every region of tzdata is a package
         zoneinfo.ZoneInfo(zone)
     modules = [module for name, module in sys.modules.items() if name != "__main__"]
@@ -35,6 +41,8 @@ def load_all() -> set[str]:
     # Run or read by gunicorn, never imported.
     origins |= {str(Path(gunicorn.__file__).with_name("__main__.py"))}
     origins |= {str(Path(__file__).with_name("gunicorn.conf.py"))}
+    # requests tries it and goes on without.
+    origins |= {str(Path(urllib3.__file__).parent / "contrib" / "socks.py")}
     return {origin for origin in origins if origin.endswith(".py")}
 
 
@@ -42,6 +50,9 @@ def main() -> None:
     """Compiles them; raises when one cannot be compiled."""
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = scratch
+        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
+        os.environ["OTEL_EXPORTER_OTLP_TIMEOUT"] = "1"
+        logging.disable()
         for source in sorted(load_all()):
             py_compile.compile(
                 source,

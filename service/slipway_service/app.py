@@ -9,14 +9,11 @@ import time
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from . import clock, drain, logs, metrics
+from . import clock, drain, metrics, signals
 from .config import SERVICE, Config, Faults
 from .problems import problem
 
 log = logging.getLogger("slipway.service")
-
-#: Asked every second by the platform: counted, but logged at DEBUG only.
-QUIET = frozenset({"/health", "/ready", "/metrics"})
 
 
 def create_app(config: Config) -> Flask:
@@ -92,31 +89,20 @@ def _add_probes(app: Flask, faults: Faults) -> None:
 def _observe_requests(app: Flask) -> None:
     @app.before_request
     def begin() -> None:
-        g.started = time.perf_counter()
-        g.request_id = logs.request_id(request.headers.get("X-Request-ID"))
+        g.observation = signals.Observation(request)
 
     @app.after_request
     def end(response: Response) -> Response:
-        seconds = time.perf_counter() - g.started
-        route = request.url_rule.rule if request.url_rule else None
-        metrics.observe(request.method, route, response.status_code, seconds)
-        response.headers["X-Request-ID"] = g.request_id
+        response.headers["X-Request-ID"] = g.observation.request_id
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-store"
-        log.log(
-            logging.DEBUG if request.path in QUIET else logging.INFO,
-            "request",
-            extra={
-                "request_id": g.request_id,
-                "method": request.method[:16],
-                "path": request.path[:256],
-                "endpoint": route or metrics.UNMATCHED,
-                "status": response.status_code,
-                "duration_ms": round(seconds * 1000, 2),
-                "client": request.remote_addr,
-            },
-        )
+        g.observation.answered(response.status_code)
         return response
+
+    @app.teardown_request
+    def forget(_error: BaseException | None) -> None:
+        if "observation" in g:
+            g.observation.close()
 
 
 def _inject_faults(app: Flask, faults: Faults) -> None:
@@ -143,5 +129,5 @@ def _answer_errors(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def failed(error: Exception) -> Response:
-        log.error("unhandled error", exc_info=error, extra={"request_id": g.get("request_id", "")})
+        log.error("unhandled error", exc_info=error)
         return problem(500, "the service failed; its log has the reason under this request id")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 SERVICE = "slipway-service"
 
@@ -38,17 +39,19 @@ class Config:
     """Which release this is and how it behaves.
 
     revision, build_time, image_digest: "" where not known. deployed_as: the revision the deployment believes it runs.
+    collector: where traces, metrics and logs are sent; "" when nowhere.
     """
 
     revision: str = ""
     deployed_as: str = ""
     build_time: str = ""
     image_digest: str = ""
+    collector: str = ""
     faults: Faults = field(default_factory=Faults)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:
-        """Reads SLIPWAY_* variables. Raises ConfigError on a value that cannot be used."""
+        """Reads SLIPWAY_* and OTEL_* variables. Raises ConfigError on a value that cannot be used."""
         deployed_as = env.get("SLIPWAY_REVISION", "").strip()
         return cls(
             # What the image was built from outranks what a chart claims it to be: /version proves arrivals.
@@ -56,6 +59,7 @@ class Config:
             deployed_as=deployed_as,
             build_time=env.get("SLIPWAY_BUILD_TIME", "").strip(),
             image_digest=env.get("SLIPWAY_IMAGE_DIGEST", "").strip(),
+            collector=collector(env),
             faults=Faults(
                 unready=boolean(env, "SLIPWAY_FAULT_UNREADY"),
                 unhealthy=boolean(env, "SLIPWAY_FAULT_UNHEALTHY"),
@@ -63,6 +67,24 @@ class Config:
                 latency_ms=int(number(env, "SLIPWAY_FAULT_LATENCY_MS", 0, low=0, high=60_000)),
             ),
         )
+
+
+def collector(env: Mapping[str, str]) -> str:
+    """The base address of the OTLP collector; "" when none is named or the SDK is disabled. Raises ConfigError."""
+    endpoint = env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
+    if boolean(env, "OTEL_SDK_DISABLED") or not endpoint:
+        return ""
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        usable = False
+    if not usable:
+        raise ConfigError(f"OTEL_EXPORTER_OTLP_ENDPOINT is {endpoint!r}: use http://host:4318 or https://host")
+    protocol = env.get("OTEL_EXPORTER_OTLP_PROTOCOL", "").strip()
+    if protocol not in ("", "http/protobuf"):
+        raise ConfigError(f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}: the image speaks http/protobuf only")
+    return endpoint
 
 
 def boolean(env: Mapping[str, str], name: str) -> bool:

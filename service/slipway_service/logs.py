@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object per line on standard output, each with the id of its request."""
+"""Structured logs: one JSON object per line on standard output, each with its release, request and trace."""
 
 from __future__ import annotations
 
@@ -7,12 +7,32 @@ import logging
 import re
 import secrets
 import time
+from contextvars import ContextVar
 from typing import Any
 
 _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 #: Keys that may be passed as logging's `extra` and appear in the line.
-FIELDS = ("request_id", "method", "path", "endpoint", "status", "duration_ms", "client", "revision", "faults")
+FIELDS = ("method", "path", "endpoint", "status", "duration_ms", "client", "revision", "faults")
+
+
+_NONE: tuple[str | None, str | None] = (None, None)
+_current: ContextVar[tuple[str | None, str | None]] = ContextVar("request", default=_NONE)
+
+
+def bind(request: str, trace: str | None) -> None:
+    """From here on, lines of this thread belong to this request and trace."""
+    _current.set((request, trace))
+
+
+def unbind() -> None:
+    """The request is answered: the thread goes back to the pool."""
+    _current.set(_NONE)
+
+
+def bound() -> tuple[str | None, str | None]:
+    """Ids of the request and the trace that this thread works for."""
+    return _current.get()
 
 
 def request_id(incoming: str | None) -> str:
@@ -23,16 +43,24 @@ def request_id(incoming: str | None) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON; times are UTC with milliseconds."""
+    """Formats a record as one line of JSON; times are UTC with milliseconds. release: the full commit."""
+
+    def __init__(self, release: str = "") -> None:
+        super().__init__()
+        self._release = release or None
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a newline in it whatever the message holds."""
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        request, trace = _current.get()
         line: dict[str, Any] = {
             "time": f"{seconds}.{int(record.msecs):03d}Z",
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
+            "release": self._release,
+            "request_id": request,
+            "trace_id": trace,
         }
         for name in FIELDS:
             if name in record.__dict__:
@@ -42,13 +70,40 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def config(level: str) -> dict[str, Any]:
+class Seldom(logging.Filter):
+    """Lets what the exporters say pass once a minute each: a dead collector must not fill the log."""
+
+    def __init__(self, seconds: float = 60) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for a message of theirs that was there less than a minute ago."""
+        if not record.name.startswith("opentelemetry"):
+            return True
+        last = self._last.get(str(record.msg))
+        if last is not None and record.created - last < self._seconds:
+            return False
+        self._last[str(record.msg)] = record.created
+        return True
+
+
+def config(level: str, release: str = "") -> dict[str, Any]:
     """The logging.config dictionary for the service and for gunicorn itself."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "slipway_service.logs.JsonFormatter"}},
-        "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
+        "formatters": {"json": {"()": "slipway_service.logs.JsonFormatter", "release": release}},
+        "filters": {"seldom": {"()": "slipway_service.logs.Seldom"}},
+        "handlers": {
+            "stdout": {
+                "class": "logging.StreamHandler",
+                "formatter": "json",
+                "filters": ["seldom"],
+                "stream": "ext://sys.stdout",
+            }
+        },
         "root": {"level": level, "handlers": ["stdout"]},
         "loggers": {
             "gunicorn.error": {
@@ -57,6 +112,8 @@ def config(level: str) -> dict[str, Any]:
                 "propagate": False,
                 "qualname": "gunicorn.error",
             },
+            # At DEBUG it tells of every connection to the collector.
+            "urllib3": {"level": "WARNING"},
             # The service writes its own access lines: gunicorn's do not know the request id.
             "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False, "qualname": "gunicorn.access"},
         },

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
-from flask import Response, g, request
+from flask import Response, request
+
+from . import logs
 
 
 def problem(status: int, detail: str) -> Response:
@@ -16,6 +18,6 @@ def problem(status: int, detail: str) -> Response:
         "status": status,
         "detail": detail,
         "instance": request.path,
-        "request_id": g.get("request_id", ""),
+        "request_id": logs.bound()[0] or "",
     }
     return Response(json.dumps(body) + "\n", status=status, content_type="application/problem+json")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
+from . import signals
 from .app import create_app
 from .config import Config
 
-app = create_app(Config.from_env(os.environ))
+config = Config.from_env(os.environ)
+signals.preload(config.collector)
+app = create_app(config)

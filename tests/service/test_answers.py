@@ -112,6 +112,9 @@ def test_every_log_line_is_json_and_probes_are_quiet(start: Start) -> None:
         ("SLIPWAY_FAULT_UNREADY", "maybe"),
         ("SLIPWAY_WORKERS", "0"),
         ("SLIPWAY_LOG_LEVEL", "loud"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:port"),
+        ("OTEL_SDK_DISABLED", "perhaps"),
     ],
 )
 def test_a_bad_setting_refuses_to_start_in_one_line(tmp_path: Path, name: str, value: str) -> None:

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.service.harness import SERVICE, Server
 
 LOCK = (SERVICE / "requirements.txt").read_text()
@@ -32,7 +34,10 @@ def test_these_tests_run_what_ships() -> None:
     assert here == PINS, "lock the tasks' requirements with the service's as constraints"
 
 
-def test_bytecode_is_there_for_everything_that_runs(tmp_path: Path, start: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("variables", [{}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}], ids=["off", "on"])
+def test_bytecode_is_there_for_everything_that_runs(
+    tmp_path: Path, start: Callable[..., Server], variables: dict[str, str]
+) -> None:
     cache = tmp_path / "pycache"
     python_path = {"PYTHONPATH": str(SERVICE), "PYTHONPYCACHEPREFIX": str(cache)}
     warm = [sys.executable, str(SERVICE / "warm_bytecode.py")]
@@ -41,7 +46,7 @@ def test_bytecode_is_there_for_everything_that_runs(tmp_path: Path, start: Calla
     assert len(before) > 200
 
     # With writing allowed, whatever the build step missed appears as a new file.
-    server = start(**python_path, PYTHONDONTWRITEBYTECODE="")
+    server = start(**python_path, **variables, PYTHONDONTWRITEBYTECODE="")
     for path in ("/", "/version", "/health", "/ready", "/api/time?zone=Asia/Tokyo", "/nothing", "/metrics"):
         server.get(path)
     server.get("/metrics", {"Accept": "application/openmetrics-text"})

@@ -15,6 +15,12 @@
   value: {{ .Values.drain.gracefulSeconds | quote }}
 - name: PROMETHEUS_MULTIPROC_DIR
   value: /tmp/slipway-metrics
+{{- if .Values.otlp.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .Values.otlp.endpoint | quote }}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: {{ include "slipway.resourceAttributes" . | quote }}
+{{- end }}
 {{- with .Values.faults }}
 {{- if .unready }}
 - name: SLIPWAY_FAULT_UNREADY
@@ -36,4 +42,20 @@
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* The pod's own name is in service.instance.id. */}}
+{{- define "slipway.resourceAttributes" -}}
+{{- $own := dict "k8s.namespace.name" .Release.Namespace "k8s.deployment.name" (include "slipway.name" .) -}}
+{{- $all := merge (dict) (.Values.otlp.resourceAttributes | default dict) $own -}}
+{{- $pairs := list -}}
+{{- range $name := keys $all | sortAlpha -}}
+{{- $pairs = append $pairs (printf "%s=%s" $name (get $all $name)) -}}
+{{- end -}}
+{{- join "," $pairs -}}
+{{- end -}}
+
+{{- define "slipway.otlpPort" -}}
+{{- $parts := urlParse .Values.otlp.endpoint -}}
+{{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $parts.host) | default (ternary "443" "80" (eq $parts.scheme "https")) -}}
 {{- end -}}
