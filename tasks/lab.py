@@ -11,19 +11,22 @@ from invoke.tasks import task
 from tasks.lib import terminal
 
 
-@task(auto_shortflags=False)
-def up(c: Context) -> None:
+@task(auto_shortflags=False, help={"rehearse": "environments that the lab hosts too, by comma (default: as it is)"})
+def up(c: Context, rehearse: str = "") -> None:
     """Bring up the local platform, or repair it.
 
     Does nothing when it already runs well. Needs Linux and root; the first time, programs are built.
+    A rehearsed environment is on this machine what it is elsewhere, in a namespace of its own; until lab.down.
 
-    Usage: ./inv lab.up
+    Usage: ./inv lab.up --rehearse staging,production
     """
     from tasks.lib import lab
-    from tasks.lib.lab import layout, status
+    from tasks.lib.lab import layout, rehearsing, status
 
     began = time.monotonic()
+    names = rehearsing.names(rehearse)
     lab.up(c, upgrade=True)
+    rehearsing.begin(names)
     terminal.good(f"The lab is up ({time.monotonic() - began:.1f} s)")
     for name, value in status.addresses(layout.home()).items():
         terminal.say(f"export {name}={value}")
@@ -36,13 +39,15 @@ def status_(c: Context, json: bool = False) -> None:
     Usage: ./inv lab.status --json
     """
     from tasks.lib import lab
-    from tasks.lib.lab import layout, status
+    from tasks.lib.lab import layout, rehearsing, status
 
     home = layout.home()
     rows = status.rows(home)
     up_now = lab.find() is not None
+    rehearsed = rehearsing.hosted()
     if json:
-        terminal.raw(json_format.dumps({"up": up_now, "parts": rows, "addresses": status.addresses(home)}, indent=2))
+        known = {"up": up_now, "parts": rows, "addresses": status.addresses(home), "rehearsed": rehearsed}
+        terminal.raw(json_format.dumps(known, indent=2))
         return
     if not rows:
         terminal.say("There is no lab here. Bring it up with: ./inv lab.up")
@@ -51,6 +56,8 @@ def status_(c: Context, json: bool = False) -> None:
     terminal.table(
         "", columns, [[row["part"], row["state"], row["pid"] or "", row["since"], row["log"]] for row in rows]
     )
+    for name, namespace in rehearsed.items():
+        terminal.say(f"{name} is rehearsed here, in namespace {namespace}")
     if not up_now:
         terminal.warn("the lab is not complete; ./inv lab.up repairs it")
 

@@ -77,6 +77,19 @@ def actor(person: str, env: Mapping[str, str] = os.environ) -> str:
     return f"{user} through {job}" if user else job
 
 
+def starter(environment: str, env: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """Login and mail of the person who started this job of a GitLab environment by hand; ('', '') for any other job.
+
+    GitLab tells a job neither whether its environment is protected nor who approved: that somebody with the right to do
+    so pressed the button, on a protected branch, is all that can be read.
+    """
+    wanted = {"GITLAB_CI": "true", "CI_JOB_MANUAL": "true", "CI_COMMIT_REF_PROTECTED": "true"}
+    wanted["CI_ENVIRONMENT_NAME"] = environment
+    if any(env.get(name) != value for name, value in wanted.items()):
+        return "", ""
+    return env.get("GITLAB_USER_LOGIN", ""), env.get("GITLAB_USER_EMAIL", "")
+
+
 @contextmanager
 def section(title: str) -> Iterator[None]:
     """A part of the log that GitLab folds; a plain heading elsewhere."""

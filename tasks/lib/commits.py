@@ -23,8 +23,13 @@ def show(c: Context, clone: Path, rev: str, name: str) -> str:
     return result.stdout if result.exited == 0 else ""
 
 
-def write(c: Context, clone: Path, base: str, edits: dict[str, str], parents: list[str], event: Event) -> str:
-    """A commit of `base`'s tree with some files edited; made in the object store alone, so a kill leaves nothing."""
+def write(
+    c: Context, clone: Path, base: str, edits: dict[str, str], parents: list[str], event: Event, key: str = ""
+) -> str:
+    """A commit of `base`'s tree with some files edited; made in the object store alone, so a kill leaves nothing.
+
+    key: what signs it, as Git's user.signingKey for SSH; '': it is not signed.
+    """
     who = {"GIT_INDEX_FILE": str(clone / ".git" / "slipway-index")}
     name, _, mail = event.by.partition(" <")
     for role in ("AUTHOR", "COMMITTER"):
@@ -32,7 +37,7 @@ def write(c: Context, clone: Path, base: str, edits: dict[str, str], parents: li
         who[f"GIT_{role}_EMAIL"] = mail.rstrip(">") or "slipway@localhost"
 
     def plumb(*words: str, stdin: str | None = None) -> str:
-        argv = ["git", "-C", str(clone), *words]
+        argv = ["git", "-C", str(clone), "-c", "gpg.format=ssh", "-c", f"user.signingKey={key}", *words]
         return run(
             c, argv, step="commit the desired state", timeout=30, stdin=stdin, env=who, quiet=True
         ).stdout.strip()
@@ -43,4 +48,5 @@ def write(c: Context, clone: Path, base: str, edits: dict[str, str], parents: li
         plumb("update-index", "--add", "--cacheinfo", f"100644,{blob},{file}")
     tree = plumb("write-tree")
     links = [word for parent in parents for word in ("-p", parent)]
-    return plumb("commit-tree", tree, *links, stdin=history.message(event))
+    sign = ["-S"] if key else []
+    return plumb("commit-tree", tree, *sign, *links, stdin=history.message(event))

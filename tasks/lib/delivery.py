@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 from invoke.context import Context
@@ -37,7 +38,7 @@ class Delivery:
     def env(self) -> Environment:
         return self.target.env
 
-    def event(self, action: Action, release: str, **more: str | Hold) -> Event:
+    def event(self, action: Action, release: str, **more: str | Hold | datetime) -> Event:
         return Event.model_validate(
             {"environment": self.env.name, "action": action, "release": release, "by": self.by, **more}
         )
@@ -56,6 +57,10 @@ class Delivery:
 
 def open_(c: Context, env: Environment, up: bool = True) -> Delivery:
     """The environment, its cluster not yet asked. up: false for those who need Git and the registry only."""
+    if env.rehearsed:
+        terminal.warn(
+            f"{env.name} is the one that this machine's lab rehearses, not the real one; ./inv lab.down ends it"
+        )
     return Delivery(c, targets.of(c, env, up), ci.actor(git.person(c)))
 
 
@@ -94,6 +99,8 @@ def bump(d: Delivery, release: Release, reason: str = "", lift: str = "") -> Sta
     def decide(state: State) -> Change | None:
         if lift and history.holds(state.events):
             return Change(d.event(Action.LIFT, sha, reason=lift))
+        guards.direct(state, sha)
+        guards.frozen(state, sha)
         guards.held(state, sha, d.contains(state))
         guards.supersession(state, sha, d.contains(state))
         if state.release == release:
@@ -117,7 +124,7 @@ def mark_arrived(d: Delivery, release: Release) -> None:
     """Notes in the desired state's log that the release arrived and was healthy, once per deploy."""
 
     def decide(state: State) -> Change | None:
-        newest = next(iter(state.events), None)
+        newest = history.newest_step(state.events)
         if state.release != release or (newest and newest.action is Action.ARRIVED):
             return None
         return Change(d.event(Action.ARRIVED, release.revision))
@@ -129,11 +136,16 @@ def release_of(d: Delivery, state: State, sha: str) -> Release:
     """The release lines that an earlier desired-state commit pinned for this SHA; NOTHING when there is none."""
     for event in state.events:
         if event.release == sha and event.action is not Action.LIFT:
-            text = git.ask(d.c, "show", f"{event.commit}:{state.file}", repo=state.clone, ok=(0, 128))
-            found = values.read(text, state.file) if text else NOTHING
+            found = pinned_by(d.c, state, event)
             if found.revision == sha:
                 return found
     return NOTHING
+
+
+def pinned_by(c: Context, state: State, event: Event) -> Release:
+    """The release lines as an event's commit has them; NOTHING when it has none."""
+    text = git.ask(c, "show", f"{event.commit}:{state.file}", repo=state.clone, ok=(0, 128))
+    return values.read(text, state.file) if text else NOTHING
 
 
 # ---------------------------------------------------------------------------------------------------- for people

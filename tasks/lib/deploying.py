@@ -22,6 +22,8 @@ def deploy(c: Context, env: Environment, sha: str, yes: bool = False, reason: st
     began = time.monotonic()
     d = delivery.connect(c, env)
     before = desired.fetch(c, d.target)
+    guards.direct(before, sha)
+    guards.frozen(before, sha)
     desired.adopt(c, before, sha)
     if not lift:
         guards.held(before, sha, d.contains(before))

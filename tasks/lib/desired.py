@@ -51,6 +51,8 @@ class Change:
 
     event: Event
     release: Release | None = None
+    key: str = ""
+    """The SSH key that signs the commit; '': it is not signed."""
 
 
 def _clone(c: Context, target: Target) -> Path:
@@ -100,7 +102,11 @@ def _fetch(c: Context, target: Target) -> State:
         "+refs/heads/*:refs/remotes/origin/*",
         step=f"fetch the desired state of {target.env.name}",
     )
-    head = git.ask(c, "rev-parse", "--verify", "--quiet", ref, repo=clone, ok=(0, 1, 128))
+    return at(c, target, clone, git.ask(c, "rev-parse", "--verify", "--quiet", ref, repo=clone, ok=(0, 1, 128)))
+
+
+def at(c: Context, target: Target, clone: Path, head: str) -> State:
+    """The environment's state at a commit of the clone ('': the remote has none); nothing is fetched."""
     state = State(target, clone, head)
     if not head:
         return state
@@ -194,7 +200,7 @@ def _commit(c: Context, state: State, change: Change, publish: str) -> str:
             raise Stop(f"{state.file} is missing in commit {base[:12]}", Code.USAGE)
         edits[state.file] = values.edit(text, change.release, state.file)
     parents = [parent for parent in (state.head, publish if joins else "") if parent]
-    return commits.write(c, state.clone, base, edits, parents, change.event)
+    return commits.write(c, state.clone, base, edits, parents, change.event, change.key)
 
 
 def _kept_releases(c: Context, state: State, base: str) -> dict[str, str]:

@@ -19,8 +19,15 @@ class Action(str, Enum):
 
     DEPLOY = "deploy"
     ROLLBACK = "rollback"
+    PROMOTE = "promote"
     ARRIVED = "arrived"
     LIFT = "lift-hold"
+    APPROVE = "approve"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
+
+
+MOVES = (Action.DEPLOY, Action.PROMOTE, Action.ROLLBACK)
 
 
 class Hold(str, Enum):
@@ -45,6 +52,12 @@ class Event(BaseModel):
     reason: str = ""
     held: str = ""
     hold: Hold | None = None
+    source: str = ""
+    """The environment that a promoted release came from."""
+    digest: str = ""
+    """The image that an approval is about."""
+    until: datetime | None = None
+    """When a freeze ends by itself."""
 
 
 def _one_line(text: str) -> str:
@@ -54,7 +67,8 @@ def _one_line(text: str) -> str:
 
 def message(event: Event) -> str:
     """The commit message of an event. [skip ci] keeps the pipeline of a desired-state commit from starting."""
-    title = f"{event.environment}: {event.action.value} {event.release[:8] or 'nothing'} [skip ci]"
+    what = event.release[:8] or ("nothing" if event.action in MOVES else "")
+    title = f"{' '.join(f'{event.environment}: {event.action.value} {what}'.split())} [skip ci]"
     trailers = {
         "Slipway-Environment": event.environment,
         "Slipway-Action": event.action.value,
@@ -64,6 +78,9 @@ def message(event: Event) -> str:
         "Slipway-Reason": event.reason,
         "Slipway-Held": event.held,
         "Slipway-Hold": event.hold.value if event.hold else "",
+        "Slipway-From": event.source,
+        "Slipway-Digest": event.digest,
+        "Slipway-Until": event.until.isoformat() if event.until else "",
     }
     lines = [f"{name}: {_one_line(value)}" for name, value in trailers.items() if value]
     return f"{title}\n\n" + "\n".join(lines) + "\n"
@@ -85,7 +102,19 @@ def parse(commit: str, seconds: int, trailers: str) -> Event | None:
         reason=found.get("Reason", ""),
         held=found.get("Held", ""),
         hold=Hold(found["Hold"]) if found.get("Hold") in {hold.value for hold in Hold} else None,
+        source=found.get("From", ""),
+        digest=found.get("Digest", ""),
+        until=_moment(found.get("Until", "")),
     )
+
+
+def _moment(text: str) -> datetime | None:
+    """A moment with its zone; None for anything else."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 def read(c: Context, clone: Path, ref: str, environment: str) -> list[Event]:
@@ -110,7 +139,13 @@ def read(c: Context, clone: Path, ref: str, environment: str) -> list[Event]:
 
 def current(events: Sequence[Event]) -> Event | None:
     """The event that set what should run now."""
-    return next((event for event in events if event.action in (Action.DEPLOY, Action.ROLLBACK)), None)
+    return next((event for event in events if event.action in MOVES), None)
+
+
+def newest_step(events: Iterable[Event]) -> Event | None:
+    """The newest event on the way of a release; approvals and freezes change nothing about where it stands."""
+    aside = (Action.APPROVE, Action.FREEZE, Action.UNFREEZE)
+    return next((event for event in events if event.action not in aside), None)
 
 
 def arrived(events: Iterable[Event]) -> list[str]:
@@ -133,3 +168,14 @@ def last_good(events: Sequence[Event], now: str) -> str:
     """The release to return to: the newest that arrived healthy, is not `now` and is not held; '' if none."""
     kept_away = holds(events)
     return next((sha for sha in arrived(events) if sha != now and sha not in kept_away), "")
+
+
+def freeze(events: Iterable[Event], now: datetime) -> Event | None:
+    """The freeze that holds at this moment; None when there is none, when it was lifted, or when its time is over.
+
+    A freeze whose end cannot be read holds until somebody lifts it.
+    """
+    newest = next((event for event in events if event.action in (Action.FREEZE, Action.UNFREEZE)), None)
+    if newest is None or newest.action is Action.UNFREEZE:
+        return None
+    return None if newest.until and newest.until <= now else newest

@@ -51,7 +51,7 @@ def rollback(c: Context, env: Environment, to: str = "", reason: str = "", yes: 
 def preflight(d: Delivery, state: State, to: str) -> Release:
     """The release to return to. Raises Stop (2 unknown, 5 unsafe), naming the nearest safe one; nothing has changed."""
     now = state.release.revision
-    newest = next(iter(state.events), None)
+    newest = history.newest_step(state.events)
     if not to and newest and newest.action is Action.ROLLBACK and newest.release:
         return state.release  # an earlier rollback was stopped before it was verified: finish that one
     if not to:

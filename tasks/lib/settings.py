@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from tasks.lib import rehearsal
 from tasks.lib.errors import Code, Stop
 from tasks.lib.infra_settings import Infra, State
 from tasks.lib.paths import ROOT
+from tasks.lib.promotion_settings import Approvals, Promotion
 from tasks.lib.signing_settings import Keyless, Keys, Signing
 
 ENVIRONMENTS = ROOT / "gitops" / "environments"
@@ -142,6 +144,7 @@ class Environment(Strict):
     """One environment: where it runs, what it demands, how it is checked."""
 
     name: str = Field("", description="the folder's name; not written in the file")
+    rehearsed: bool = Field(False, description="hosted by this machine's lab for now; not written in the file")
     cluster: Cluster
     registry: Registry | None = Field(None, description="required unless the cluster is the lab")
     git: GitRemote | None = Field(None, description="required unless the cluster is the lab")
@@ -152,6 +155,7 @@ class Environment(Strict):
     gates: Gates = Gates()
     smoke: Smoke = Smoke()
     rollout: Rollout = Rollout()
+    promotion: Promotion | None = Field(None, description="releases come from another environment, by `promote` only")
     infra: Infra = Infra()
 
     @property
@@ -196,13 +200,15 @@ def _allowed(where: tuple[int | str, ...]) -> list[str]:
         "gates": Gates,
         "smoke": Smoke,
         "rollout": Rollout,
+        "promotion": Promotion,
+        "approvals": Approvals,
         "infra": Infra,
         "state": State,
         **kinds,
     }
     for part in where:
         model = sections.get(part, model)
-    return [key for key in model.model_fields if key != "name"]
+    return [field.alias or key for key, field in model.model_fields.items() if key not in ("name", "rehearsed")]
 
 
 def load(name: str = "local", folder: Path = ENVIRONMENTS) -> Environment:
@@ -222,6 +228,10 @@ def load(name: str = "local", folder: Path = ENVIRONMENTS) -> Environment:
         raise Stop(f"{shown} holds no settings", Code.USAGE)
     if "name" in data:
         raise Stop(f"{shown}: name: unknown key; the folder names the environment", Code.USAGE)
+    if "rehearsed" in data:
+        raise Stop(f"{shown}: rehearsed: unknown key; `./inv lab.up --rehearse` rehearses", Code.USAGE)
+    if folder == ENVIRONMENTS:
+        data = rehearsal.applied(name, data)
     try:
         environment = Environment(**{**data, "name": name})
     except ValidationError as error:

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 from invoke.context import Context
 
-from tasks.lib import argo, arrival, desired, history, kube, settings, target
+from tasks.lib import argo, arrival, desired, history, kube, moments, settings, target
 from tasks.lib.errors import Code, Stop
 from tasks.lib.settings import Environment, LabCluster
 
@@ -23,12 +23,13 @@ class Row:
     health: str
     pods: str
     held: str
+    frozen: str
 
     def cells(self) -> list[str]:
-        return [self.environment, self.release, self.since, self.by, self.health, self.pods, self.held]
+        return [self.environment, self.release, self.since, self.by, self.health, self.pods, self.held, self.frozen]
 
 
-COLUMNS = ("environment", "release", "since", "by", "health", "pods", "on hold")
+COLUMNS = ("environment", "release", "since", "by", "health", "pods", "on hold", "frozen until")
 
 
 def ago(moment: datetime, now: datetime | None = None) -> str:
@@ -64,7 +65,7 @@ def row(c: Context, env: Environment) -> Row:
     except arrival.NotArrived as error:
         waiting = str(error)
     except Stop as error:
-        return Row(env.name, "?", "", "", _short(error.sentence), "", "")
+        return Row(env.name, "?", "", "", _short(error.sentence), "", "", "")
     return Row(
         environment=env.name,
         release=state.release.revision[:12] or "nothing",
@@ -73,7 +74,15 @@ def row(c: Context, env: Environment) -> Row:
         health="healthy" if not waiting else waiting[:80],
         pods=f"{alive.ready}/{len(alive.names)}",
         held=", ".join(sha[:12] for sha in history.holds(state.events)),
+        frozen=_frozen(state),
     )
+
+
+def _frozen(state: desired.State) -> str:
+    freeze = history.freeze(state.events, datetime.now(timezone.utc))
+    if freeze is None:
+        return ""
+    return f"{moments.shown(freeze.until) if freeze.until else 'unfreeze'}: {freeze.reason}"[:80]
 
 
 def rows(c: Context, names: list[str]) -> list[Row]:

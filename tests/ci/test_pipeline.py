@@ -132,7 +132,7 @@ def test_deploys_are_one_at_a_time_named_and_never_cut_off(jobs: Jobs, name: str
     assert job["environment"] == {"name": environment, "deployment_tier": environment}
     assert job["interruptible"] is False
     deploy = job["script"][-1]
-    assert f"--env {environment} " in deploy
+    assert re.search(rf"--(env|to) {environment} ", deploy)
     assert "--release $CI_COMMIT_SHA --yes" in deploy
 
 

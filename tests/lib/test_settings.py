@@ -82,3 +82,27 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str | bytes, told: list[st
     assert f"{tmp_path}/mine/environment.yaml" in caught.value.sentence
     for words in told:
         assert words in caught.value.sentence
+
+
+PROMOTION = CONTEXT + "promotion: {from: staging%s}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (", soke: 30m", "promotion.soke: unknown key; allowed here: from, soak, live, approvals"),
+        (", soak: 30", "promotion.soak: Value error, '30' is no duration; a number and s, m, h or d, such as 30m"),
+        (", approvals: {count: 2}", "promotion.approvals.count: unknown key; allowed here: required, signers, gitlab"),
+        (", approvals: {signers: ../mine}", "promotion.approvals.signers: Value error, must be a path inside"),
+    ],
+)
+def test_promotion_settings_that_are_wrong_are_named(tmp_path: Path, more: str, told: str) -> None:
+    with pytest.raises(Stop) as caught:
+        load(tmp_path, PROMOTION % more)
+    assert told in caught.value.sentence
+
+
+def test_promotion_settings_have_a_soak_of_half_an_hour(tmp_path: Path) -> None:
+    found = load(tmp_path, PROMOTION % "").promotion
+    assert found is not None
+    assert (found.from_, found.soak.total_seconds(), found.live, found.approvals.required) == ("staging", 1800, True, 0)
