@@ -18,7 +18,9 @@ from tasks.lib.lab import cgroups, layout, listeners, mounts, network, preflight
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 FOREIGN_SOCKET = Path("/run/containerd/containerd.sock")
-DAEMON = re.compile(r"^(kube|etcd|containerd-shim|dockerd|docker-registry|git-daemon|coredns|argocd|redis-server)")
+# kubectl is no daemon: other tests beside these ask with it.
+DAEMONS = "kube(?!ctl)|etcd|containerd-shim|dockerd|docker-registry|git-daemon|coredns|argocd|redis-server"
+DAEMON = re.compile(f"^({DAEMONS})")
 
 
 def output(*argv: str) -> str:
