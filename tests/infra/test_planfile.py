@@ -154,3 +154,9 @@ def test_what_is_no_plan_is_one_sentence_without_its_values(text: str, says: str
     assert stopped.value.code == Code.COULD_NOT_RUN
     assert says in str(stopped.value)
     assert "hunter2" not in str(stopped.value)
+
+
+def test_an_error_of_the_model_never_repeats_a_value() -> None:
+    with pytest.raises(ValueError, match="format_version") as refused:
+        Plan.model_validate({"format_version": "hunter2"})
+    assert "hunter2" not in str(refused.value)

@@ -16,6 +16,7 @@ from tasks.lib.gates.waivers import Waiver, Waivers
 from tasks.lib.infra import configuration, policy
 from tasks.lib.infra.planfile import Plan
 from tasks.lib.infra.policy import Judged
+from tests.infra.test_planfile import real
 
 GOOD = """
 terraform {
@@ -413,6 +414,20 @@ def test_where_the_plan_shows_nothing_the_text_speaks(tmp_path: Path) -> None:
     assert "SLW-IAM-01" in broken(policy.judge(planned(bad, text % "*"), bad))
 
 
+@pytest.mark.parametrize(
+    ("name", "rule", "address"),
+    [
+        ("create", "SLW-EKS-01", "aws_eks_cluster.main"),  # public, and AWS chooses from where: from everywhere
+        ("create", "SLW-EC2-02", "aws_instance.bastion"),
+        ("change", "SLW-SQS-01", "aws_sqs_queue.events[1]"),
+    ],
+)
+def test_what_nobody_wrote_fulfils_nothing_in_a_real_plan(name: str, rule: str, address: str, tmp_path: Path) -> None:
+    root, _ = folder(tmp_path, GOOD)
+    found = policy.judge(real(name), root)
+    assert (rule, address) in {(one.rule, one.address) for one in found.violations}
+
+
 def test_a_companion_that_is_for_something_unknown_leaves_it_open(tmp_path: Path) -> None:
     text = (
         BUCKET
@@ -436,17 +451,21 @@ def test_a_companion_of_another_bucket_does_not_count(tmp_path: Path) -> None:
 # Modules, variables, dynamic blocks.
 def test_a_module_is_judged_with_what_it_is_given(tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
-    inner = 'variable "public" {}\nvariable "x" {}\n' + resource(
-        "aws_db_instance", "publicly_accessible = var.public", "storage_encrypted = var.x"
+    inner = 'variable "public" {}\nvariable "x" {}\nvariable "y" { \n default = true\n}\n' + resource(
+        "aws_db_instance",
+        "publicly_accessible = var.public",
+        "storage_encrypted = var.x",
+        "deletion_protection = var.y",
     )
     (tmp_path / "m" / "main.tf").write_text(inner)
-    call = 'variable "x" {}\nlocals {\n  open = true\n}\n'
-    call += 'module "db" {\n  source = "./m"\n  public = local.open\n  x = var.x\n}\n'
+    call = 'variable "y" {}\nlocals {\n  open = true\n}\n'
+    call += 'module "db" {\n  source = "./m"\n  public = local.open\n  x = var.y\n}\n'
     found = text_says(tmp_path, call)
     assert [(one.address, one.file) for one in found.violations if one.rule == "SLW-RDS-01"] == [
         ("module.db.aws_db_instance.this", "m/main.tf")
     ]
-    assert "SLW-RDS-02" in {one.rule for one in found.open}
+    assert "SLW-RDS-02" in {one.rule for one in found.open}  # the caller's y is not the module's
+    assert "SLW-DEL-01" not in broken(found)
 
 
 def test_dynamic_blocks_and_tfvars_are_read(tmp_path: Path) -> None:
@@ -512,6 +531,13 @@ def test_a_waiver_that_does_not_hold_accepts_nothing(
 ) -> None:
     accept(monkeypatch, waiver(**changes))
     assert broken(text_says(tmp_path, PLAIN, protected=False)) == {"SLW-RDS-02"}
+
+
+def test_waivers_of_other_gates_are_not_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expired = {"expires": waivers.today() - timedelta(days=1), "created": waivers.today() - timedelta(days=9)}
+    accept(monkeypatch, waiver(**expired), waiver(**expired, applies=["image"]))
+    (fault,) = text_says(tmp_path, PLAIN, protected=False).faults
+    assert "expired" in fault
 
 
 def test_a_waiver_for_an_environment_counts_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
