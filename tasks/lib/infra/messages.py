@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tasks.lib.errors import Code, Stop
 from tasks.lib.runner import redact
 
-LOCK_ID = re.compile(r"ID:\s+(\S+)")
+LOCK_ID = re.compile(r"\bID:\s+([0-9a-f-]{36})")
 LOCK_WHO = re.compile(r"Who:\s+(\S+)")
 LOCK_CREATED = re.compile(r"Created:\s+(\S+ \S+)")
 STALE = "Saved plan is stale"
@@ -104,10 +104,11 @@ def stop(step: str, found: list[Diagnostic], env: str, otherwise: str = "") -> S
     if PROTECTED in text:
         names = ", ".join(re.findall(r"Resource (\S+) has", text)) or "a resource"
         return Stop(f"{step}: {names} must not be destroyed (prevent_destroy)", Code.REFUSED, "docs/infrastructure.md")
-    if (known := aws_errors.from_text(step, text)) is not None:
-        return known
     first = found[0] if found else Diagnostic(severity="error", summary=text.strip()[-DETAIL:] or "no output")
     at = f" ({first.address})" if first.address else ""
+    # Of the first error only: the others may have other causes, and the words of one must not explain another.
+    if (known := aws_errors.from_text(step + at, f"{first.summary}\n{first.detail}" if found else text)) is not None:
+        return known
     detail = " ".join(first.detail.split())[:DETAIL]
     sentence = redact(f"{step}: {first.summary}{at}{f': {detail}' if detail else ''}")
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
