@@ -97,7 +97,7 @@ CASES: list[tuple[str, str, str]] = [
     ),
     (
         "SLW-RDS-03",
-        resource("aws_db_instance", "password = var.secret"),
+        resource("aws_db_instance", 'engine = "postgres"'),
         resource("aws_db_instance", "manage_master_user_password = true"),
     ),
     (
@@ -199,8 +199,57 @@ CASES: list[tuple[str, str, str]] = [
         resource("aws_s3_bucket_policy", (POLICY % '"s3:*"').replace("Action =", 'Principal = "*", Action =')),
         resource("aws_s3_bucket_policy", (POLICY % '"s3:*"').replace('"Allow"', '"Deny", Principal = "*"')),
     ),
+    (
+        "SLW-NET-02",
+        resource("aws_security_group_rule", 'type = "ingress"', "from_port = 3389", "to_port = 3389", "self = true"),
+        resource("aws_security_group_rule", 'type = "egress"', "from_port = 22", "to_port = 22"),
+    ),
+    (
+        "SLW-RDS-03",
+        resource("aws_db_instance", "manage_master_user_password = true", "password = var.secret"),
+        resource("aws_db_instance", 'replicate_source_db = "other"'),
+    ),
+    (
+        "SLW-RDS-03",
+        resource("aws_rds_cluster", "manage_master_user_password = true", "master_password = var.secret"),
+        resource("aws_rds_cluster", "manage_master_user_password = true"),
+    ),
+    ("SLW-EC2-02", resource("aws_ebs_volume", "size = 8"), resource("aws_ebs_volume", "encrypted = true")),
+    (
+        "SLW-DEL-02",
+        resource("aws_db_instance", "skip_final_snapshot = true"),
+        resource("aws_db_instance", "skip_final_snapshot = false"),
+    ),
+    (
+        "SLW-IAM-01",
+        resource("aws_iam_policy_document", 'statement {\n actions = ["*"]\n}').replace("resource", "data", 1),
+        resource("aws_iam_policy_document", 'statement {\n effect = "Deny"\n actions = ["*"]\n}').replace(
+            "resource", "data", 1
+        ),
+    ),
     ("SLW-IAM-03", resource("aws_iam_access_key", 'user = "u"'), resource("aws_iam_user", 'name = "u"')),
     ("SLW-SEC-02", resource("tls_private_key", 'algorithm = "ED25519"'), resource("aws_key_pair", 'public_key = "p"')),
+]
+
+# Types that have the same attributes as one above.
+ALIKE = [
+    ("aws_security_group", "aws_default_security_group"),
+    ("aws_db_instance", "aws_rds_cluster"),
+    ("aws_db_instance", "aws_rds_cluster_instance"),
+    ("aws_iam_policy", "aws_iam_user_policy"),
+    ("aws_iam_policy", "aws_iam_group_policy"),
+    ("aws_iam_role_policy_attachment", "aws_iam_user_policy_attachment"),
+    ("aws_iam_role_policy_attachment", "aws_iam_group_policy_attachment"),
+    ("aws_s3_bucket_policy", "aws_sqs_queue_policy"),
+    ("aws_s3_bucket_policy", "aws_ecr_repository_policy"),
+    ("aws_s3_bucket_policy", "aws_kms_key"),
+]
+TYPES = {rule.id: {kind for check in rule.checks for kind in check.on} for rule in policy.rules()}
+CASES += [
+    (rule, bad.replace(f'"{one}"', f'"{other}"'), good.replace(f'"{one}"', f'"{other}"'))
+    for rule, bad, good in CASES
+    for one, other in ALIKE
+    if f'"{one}"' in bad and other in TYPES[rule] and "replicate_source_db" not in good
 ]
 
 TEXT_CASES: list[tuple[str, str, str]] = [
@@ -276,7 +325,9 @@ def planned(path: Path, text: str, protected: bool = True, **more: Any) -> Plan:
         values = {name: configuration_json(value) for name, value in block.values.items() if name not in references}
         unknown = dict.fromkeys(references, True)
         inside = {"actions": ["create"], "after": values, "after_unknown": unknown}
-        changes.append({"address": block.address, "type": block.type, "name": block.name, "change": inside})
+        kind, mode = block.type.removeprefix("data."), "data" if block.type.startswith("data.") else "managed"
+        change = {"address": block.address, "type": kind, "name": block.name, "mode": mode, "change": inside}
+        changes.append(change)
         refer = {name: {"references": found} for name, found in references.items()}
         expressions.append({"address": block.address, "expressions": refer})
     return Plan.model_validate(
@@ -321,6 +372,10 @@ def test_each_rule_of_a_plan(rule: str, bad: str, good: str, tmp_path: Path) -> 
 def test_every_rule_has_a_case_and_says_why_and_what_instead() -> None:
     tried = {rule for rule, _, _ in CASES + TEXT_CASES}
     assert tried == {rule.id for rule in policy.rules()}
+    texts = {rule: " ".join(bad for name, bad, _ in CASES + TEXT_CASES if name == rule) for rule in tried}
+    blocks = {"*", "terraform", "provider", "module"}
+    kinds = [(rule, kind.removeprefix("data.")) for rule, several in TYPES.items() for kind in several - blocks]
+    assert [(rule, kind) for rule, kind in kinds if f'"{kind}"' not in texts[rule]] == []
     assert len({rule.id for rule in policy.rules()}) == len(policy.rules())
     assert all(rule.reason and rule.fix and rule.title for rule in policy.rules())
 
