@@ -44,3 +44,35 @@ def toolbox(c: Context, env: str = "local", release: str = "", dirty: bool = Fal
     pushed = toolbox_image.push(engine, sha, target.of(c, environment).repository)
     terminal.good("pushed; set this variable in the pipeline:")
     terminal.say(f"SLIPWAY_TOOLBOX={pushed}")
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "env": words.ENV,
+        "create": "make it in ECR, or correct its rules (default: only show them)",
+        "yes": words.YES,
+    },
+)
+def repository(c: Context, env: str = "local", create: bool = False, yes: bool = False) -> None:
+    """Show the repository in ECR, and what it would delete.
+
+    Fails (3) when its lifecycle policy would delete an image that an environment runs or may be rolled back to.
+    """
+    from tasks.lib import settings, terminal
+    from tasks.lib.aws import showing
+    from tasks.lib.errors import Code, Stop
+
+    environment = settings.load(env)
+    if create:
+        showing.create(environment, yes)
+        return
+    endangered = showing.show(c, environment)
+    if endangered:
+        names = ", ".join(sorted({name for _, name in endangered}))
+        raise Stop(
+            f"the lifecycle policy would delete {len(endangered)} images that {names} needs",
+            Code.FINDINGS,
+            "keep more in the policy (infra/terraform, ECR)",
+        )
+    terminal.good("no image that an environment needs would be deleted")

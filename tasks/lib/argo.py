@@ -11,11 +11,11 @@ from typing import Any
 
 from invoke.context import Context
 
-from tasks.lib import paths, settings, terminal, tools
+from tasks.lib import kube, paths, settings, terminal, tools
 from tasks.lib.errors import Code, Stop
 from tasks.lib.kube import ARGOCD, Cluster, missing_is_none
 from tasks.lib.runner import run
-from tasks.lib.settings import ContextCluster
+from tasks.lib.settings import EksCluster, Environment, LabCluster
 from tasks.lib.target import Target
 
 APPLICATION_SET = "slipway"
@@ -49,7 +49,13 @@ def _environments(target: Target) -> list[str]:
     """Names of the environments that, as far as this checkout knows, live in the target's cluster and repository."""
     env = target.env
     others = (settings.load(name) for name in settings.known() if name != env.name)
-    return [env.name, *(other.name for other in others if (other.cluster, other.git) == (env.cluster, env.git))]
+    return [env.name, *(other.name for other in others if _place(other) == _place(env))]
+
+
+def _place(env: Environment) -> tuple[object, ...]:
+    """What tells clusters and repositories apart; two accounts may each have an EKS cluster of the same name."""
+    account = (env.infra.account_id, env.infra.region, env.infra.endpoint)
+    return (env.cluster, env.git, account if isinstance(env.cluster, EksCluster) else None)
 
 
 def _listed(target: Target, there: dict[str, Any] | None) -> list[str]:
@@ -79,15 +85,15 @@ def install(c: Context, target: Target, cluster: Cluster) -> bool:
         return False
     if not _has_argocd(cluster):
         place = target.env.cluster
-        if not (isinstance(place, ContextCluster) and place.install_argocd):
+        if isinstance(place, LabCluster) or not place.install_argocd:
             raise Stop(f"{target.context} has no Argo CD", Code.COULD_NOT_RUN, "./inv lab.up, or set install_argocd")
         from tasks.lib import argocd_install
 
-        argocd_install.install(c, target.kubeconfig, target.context, None)
+        argocd_install.install(c, kube.kubeconfig(target), target.context, None)
     with terminal.step("Install project and ApplicationSet"):
         argv: list[str | Path] = [
             tools.path(c, "kubectl"),
-            f"--kubeconfig={target.kubeconfig}",
+            f"--kubeconfig={kube.kubeconfig(target)}",
             f"--context={target.context}",
             "apply",
         ]
@@ -118,18 +124,18 @@ def look_at_git(c: Context, target: Target) -> None:
     Through kubectl: loading the Kubernetes client takes longer, and Argo CD can work meanwhile. A cluster that does not
     answer is only told of: Git has the change, and Argo CD looks by itself every few minutes.
     """
-    argv: list[str | Path] = [
-        tools.path(c, "kubectl"),
-        f"--kubeconfig={target.kubeconfig}",
-        f"--context={target.context}",
-        f"--namespace={ARGOCD}",
-        "annotate",
-        "applicationset",
-        APPLICATION_SET,
-        "--overwrite",
-        f"{LOOK}=true",
-    ]
     try:
+        argv: list[str | Path] = [
+            tools.path(c, "kubectl"),
+            f"--kubeconfig={kube.kubeconfig(target)}",
+            f"--context={target.context}",
+            f"--namespace={ARGOCD}",
+            "annotate",
+            "applicationset",
+            APPLICATION_SET,
+            "--overwrite",
+            f"{LOOK}=true",
+        ]
         run(c, argv, step="ask Argo CD to look at Git", timeout=APPLY_SECONDS, quiet=True)
     except Stop as stop:
         terminal.warn(f"Git has it, but Argo CD could not be asked to look now: {stop.sentence}")

@@ -35,7 +35,7 @@ def attach(c: Context, signer: Words, image: str, kind: str, predicate: Any) -> 
         json.dump(predicate, file)
         file.flush()
         argv = [tools.path(c, "cosign"), "attest", "--yes", *signer.options, "--type", kind, "--predicate", file.name]
-        env = {**registry.login(), **signer.env}
+        env = {**registry.login(image), **signer.env}
         result = run(c, [*argv, image], step=f"sign ({kind})", timeout=SECONDS, env=env, ok=(0, 1), quiet=True)
     if result.exited == 0:
         return
@@ -50,7 +50,7 @@ def verified(c: Context, verifier: Words, image: str, kind: str, fix: str) -> li
     key service does not answer.
     """
     argv = [tools.path(c, "cosign"), "verify-attestation", *verifier.options, "--type", kind, image]
-    env = {**registry.login(), **verifier.env}
+    env = {**registry.login(image), **verifier.env}
     result = run(c, argv, step="verify the signature", timeout=SECONDS, env=env, ok=range(100), quiet=True)
     if result.exited == 0:
         return [_statement(line) for line in result.stdout.splitlines() if line.startswith("{")]

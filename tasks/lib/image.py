@@ -170,15 +170,20 @@ def ensure_loaded(engine: Engine, sha: str, image_id: str) -> None:
         )
 
 
-def push(engine: Engine, sha: str, repository: str) -> str:
-    """Pushes `<sha>` and `latest`; returns the digest that the engine was told. Raises Stop (4) when that fails."""
-    return push_as(engine, reference(sha), repository, (sha, "latest"))
+def push(engine: Engine, sha: str, repository: str, there: bool = False) -> str:
+    """Pushes `<sha>` and `latest`; returns the digest that the engine was told. Raises Stop (4) when that fails.
+
+    there: the registry has this image under `<sha>` already, and only `latest` is moved.
+    """
+    return push_as(engine, reference(sha), repository, ("latest",) if there else (sha, "latest"))
 
 
 def push_as(engine: Engine, name: str, repository: str, tags: Sequence[str]) -> str:
     """Pushes an image of the engine under tags; returns the digest that the engine was told. Raises Stop (4)."""
     from docker.errors import APIError
 
+    own = registry.own_login(repository)
+    login = {"auth_config": {"username": own.user, "password": own.password}} if own else {}
     with client(engine) as docker:
         image = docker.images.get(name)
         digest = ""
@@ -186,13 +191,14 @@ def push_as(engine: Engine, name: str, repository: str, tags: Sequence[str]) -> 
             with terminal.step(f"Push {repository}:{tag[:12]}"):
                 image.tag(repository, tag=tag)
                 try:
-                    lines = list(docker.images.push(repository, tag=tag, stream=True, decode=True))
+                    lines = list(docker.images.push(repository, tag=tag, stream=True, decode=True, **login))
                 except APIError as error:
                     raise Stop(f"push {repository}: {error.explanation}", Code.COULD_NOT_RUN, "./inv doctor") from error
             wrong = next((line["error"] for line in lines if "error" in line), "")
             if wrong:
-                raise Stop(
-                    f"push {repository}:{tag[:12]}: {wrong}", Code.COULD_NOT_RUN, "docker login, or ./inv doctor"
+                step = f"push {repository}:{tag[:12]}"
+                raise registry.refusal(step, repository, wrong) or Stop(
+                    f"{step}: {wrong}", Code.COULD_NOT_RUN, "docker login, or ./inv doctor"
                 )
             digest = next((line["aux"]["Digest"] for line in lines if "aux" in line), digest)
     return digest

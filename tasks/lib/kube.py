@@ -6,9 +6,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.lib.errors import Code, Stop
+from tasks.lib.infra_settings import Infra
+from tasks.lib.settings import EksCluster
 from tasks.lib.target import Target
 
 if TYPE_CHECKING:
@@ -105,12 +109,46 @@ def answering(target: Target) -> Iterator[None]:
         yield
     except (ApiException, HTTPError) as error:
         fix = "./inv lab.up" if target.publishes else f"kubectl --context {target.context} version"
+        if isinstance(target.env.cluster, EksCluster):
+            fix = "docs/aws.md, The role" if getattr(error, "status", 0) in (401, 403) else "./inv doctor"
         reason = str(getattr(error, "reason", error))[:200]
         raise Silent(f"the cluster {target.context} does not answer: {reason}", Code.COULD_NOT_RUN, fix) from error
 
 
 def connect(target: Target) -> Cluster:
-    """A client for the target's context. Raises Stop (4) for a bad kubeconfig or a cluster that does not answer."""
+    """A client for the target's cluster. Raises Stop (4) for a bad kubeconfig or a cluster that does not answer."""
+    from kubernetes import client
+
+    place = target.env.cluster
+    if isinstance(place, EksCluster):
+        from tasks.lib.aws import eks
+
+        settings = eks.configuration(target.env.infra, place.name)
+    else:
+        settings = _of_context(target)
+    settings.retries = 1
+    opened = client.ApiClient(settings)
+    with answering(target):
+        client.VersionApi(opened).get_code(_request_timeout=REQUEST_SECONDS)
+    return Cluster(client.CoreV1Api(opened), client.AppsV1Api(opened), client.CustomObjectsApi(opened), target.context)
+
+
+def kubeconfig(target: Target) -> Path:
+    """The file for kubectl; for EKS it is written now, and has no token in it. Raises Stop (4)."""
+    place = target.env.cluster
+    if isinstance(place, EksCluster):
+        return _written(target.env.infra, place.name, target.kubeconfig)
+    return target.kubeconfig
+
+
+@cache
+def _written(infra: Infra, cluster: str, file: Path) -> Path:
+    from tasks.lib.aws import eks
+
+    return eks.kubeconfig(infra, cluster, file)
+
+
+def _of_context(target: Target) -> api.Configuration:
     from kubernetes import client, config
 
     file = f"gitops/environments/{target.env.name}/environment.yaml"
@@ -125,8 +163,4 @@ def connect(target: Target) -> Cluster:
             Code.COULD_NOT_RUN,
             f"name one of `kubectl config get-contexts` in {file}",
         ) from error
-    settings.retries = 1
-    opened = client.ApiClient(settings)
-    with answering(target):
-        client.VersionApi(opened).get_code(_request_timeout=REQUEST_SECONDS)
-    return Cluster(client.CoreV1Api(opened), client.AppsV1Api(opened), client.CustomObjectsApi(opened), target.context)
+    return settings

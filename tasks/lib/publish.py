@@ -25,7 +25,7 @@ def push(c: Context, target: Target, engine: Engine, sha: str) -> tuple[Release,
     made = _allowed(target, sha)
     signer = signing.signer(c, target.env)
     image.ensure_loaded(engine, sha, made.predicate.image_id)
-    pushed = image.push(engine, sha, target.repository)
+    pushed = image.push(engine, sha, target.repository, there=_is_there(c, target, sha, made.predicate.image_id))
     there = registry.digest(c, f"{target.repository}:{sha}")
     if not there or (pushed and pushed != there):
         raise Stop(
@@ -36,6 +36,29 @@ def push(c: Context, target: Target, engine: Engine, sha: str) -> tuple[Release,
     release = _release(target, sha, there)
     sign(c, target, signer, release, made)
     return release, fetch_record(c, target, release)
+
+
+def _is_there(c: Context, target: Target, sha: str, image_id: str) -> bool:
+    """Whether ECR has this image under its commit: the tag cannot be written again there, not even with the same.
+
+    Raises Stop 4 when ECR has no such repository, 5 when the tag is another image's. Any other registry is pushed to.
+    """
+    settings = target.env.registry
+    if settings is None or not settings.is_ecr or settings.repository != target.repository:  # the lab has its own
+        return False
+    from tasks.lib.aws import ecr
+
+    ecr.let_latest_move(ecr.Place(target.env.infra, target.repository))
+    name = f"{target.repository}:{sha}"
+    if not registry.digest(c, name):
+        return False
+    if not registry.has_image(c, name, image_id):
+        raise Stop(
+            f"{target.repository} has another image of {sha[:12]}, and a commit's tag does not change there",
+            Code.REFUSED,
+            f"./inv deploy --env {target.env.name} --release {sha[:12]} takes the one that is there",
+        )
+    return True
 
 
 def _allowed(target: Target, sha: str) -> Record:

@@ -51,11 +51,34 @@ class ContextCluster(Strict):
     install_argocd: bool = Field(True, description="install Argo CD from its upstream manifests when it is missing")
 
 
+class EksCluster(Strict):
+    """A cluster of AWS in the account and region of `infra`; tokens are made by boto3, no kubeconfig is needed."""
+
+    kind: Literal["eks"]
+    name: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$")
+    install_argocd: bool = Field(True, description="install Argo CD from its upstream manifests when it is missing")
+
+
+ECR_HOST = re.compile(
+    r"(?P<account>\d{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)"
+)
+
+
 class Registry(Strict):
     """Where images are pushed to and pulled from."""
 
+    kind: Literal["auto", "docker", "ecr"] = Field(
+        "auto",
+        description="how to log in. docker: as `docker login` did; ecr: through AWS; auto: ecr where the host is one",
+    )
     repository: str = Field(min_length=3, description="host[:port]/path, without a tag")
     insecure: bool = Field(False, description="plain HTTP; a loopback registry never needs this")
+
+    @property
+    def is_ecr(self) -> bool:
+        return self.kind == "ecr" or (
+            self.kind == "auto" and bool(ECR_HOST.fullmatch(self.repository.partition("/")[0]))
+        )
 
 
 class GitRemote(Strict):
@@ -137,7 +160,7 @@ class Rollout(Strict):
     version_checks: int = Field(3, ge=1, le=20, description="times in a row that every pod must answer with the SHA")
 
 
-Cluster = Annotated[LabCluster | ContextCluster, Field(discriminator="kind")]
+Cluster = Annotated[LabCluster | ContextCluster | EksCluster, Field(discriminator="kind")]
 
 
 class Environment(Strict):
@@ -161,6 +184,11 @@ class Environment(Strict):
     @property
     def namespace(self) -> str:
         return f"slipway-{self.name}"
+
+    @property
+    def uses_aws(self) -> bool:
+        """Whether its cluster or its registry is logged in to through AWS."""
+        return self.cluster.kind == "eks" or (self.registry is not None and self.registry.is_ecr)
 
     @property
     def application(self) -> str:
@@ -192,8 +220,8 @@ def _explain(path: Path, error: ValidationError) -> str:
 def _allowed(where: tuple[int | str, ...]) -> list[str]:
     """Keys that the model at this place of the file knows."""
     model: type[BaseModel] = Environment
-    kinds: dict[object, type[BaseModel]] = {"lab": LabCluster, "context": ContextCluster, "key": Keys}
-    kinds["keyless"] = Keyless
+    kinds: dict[object, type[BaseModel]] = {"lab": LabCluster, "context": ContextCluster, "eks": EksCluster}
+    kinds["key"], kinds["keyless"] = Keys, Keyless
     sections: dict[object, type[BaseModel]] = {
         "registry": Registry,
         "git": GitRemote,
@@ -208,7 +236,8 @@ def _allowed(where: tuple[int | str, ...]) -> list[str]:
     }
     for part in where:
         model = sections.get(part, model)
-    return [field.alias or key for key, field in model.model_fields.items() if key not in ("name", "rehearsed")]
+    ours = ("name", "rehearsed") if model is Environment else ()
+    return [field.alias or key for key, field in model.model_fields.items() if key not in ours]
 
 
 def load(name: str = "local", folder: Path = ENVIRONMENTS) -> Environment:
@@ -239,4 +268,6 @@ def load(name: str = "local", folder: Path = ENVIRONMENTS) -> Environment:
     missing = [key for key in ("registry", "git") if getattr(environment, key) is None]
     if environment.cluster.kind != "lab" and missing:
         raise Stop(f"{shown}: {', '.join(missing)}: required unless cluster.kind is lab", Code.USAGE)
+    if environment.uses_aws and not environment.infra.account_id:
+        raise Stop(f"{shown}: infra.account: required with an EKS cluster or an ECR registry", Code.USAGE)
     return environment

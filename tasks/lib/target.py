@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
+from tasks.lib import paths, registry
 from tasks.lib.errors import Code, Stop
-from tasks.lib.settings import SERVICE, ContextCluster, Environment
+from tasks.lib.settings import SERVICE, ContextCluster, EksCluster, Environment, LabCluster
 
 if TYPE_CHECKING:
     from tasks.lib.lab import Lab
@@ -52,13 +54,14 @@ def of(c: Context, env: Environment, up: bool = True) -> Target:
     up: false for those who only look, and then a lab that is down is not there (4).
     """
     cluster = env.cluster
-    if isinstance(cluster, ContextCluster):
+    if not isinstance(cluster, LabCluster):
         assert env.registry and env.git  # noqa: S101 - settings.load demands both
-        kubeconfig = cluster.kubeconfig or Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+        if env.registry.is_ecr:
+            registry.made_by(env.registry.repository, partial(_ecr_login, env))
         return Target(
             env=env,
-            kubeconfig=kubeconfig.expanduser(),
-            context=cluster.context,
+            kubeconfig=_kubeconfig(env.name, cluster),
+            context=cluster.name if isinstance(cluster, EksCluster) else cluster.context,
             repository=env.registry.repository,
             git_url=env.git.url,
             branch=env.git.branch,
@@ -76,12 +79,26 @@ def of(c: Context, env: Environment, up: bool = True) -> Target:
     )
 
 
+def _kubeconfig(name: str, cluster: ContextCluster | EksCluster) -> Path:
+    """The kubeconfig that a context is in; for EKS the one that kube.kubeconfig writes when kubectl needs it."""
+    if isinstance(cluster, EksCluster):
+        return paths.work() / "kube" / f"{name}.json"
+    return (cluster.kubeconfig or Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")).expanduser()
+
+
+def _ecr_login(env: Environment) -> registry.Login:
+    from tasks.lib.aws import ecr
+
+    assert env.registry  # noqa: S101 - it is what is logged in to
+    return ecr.login(ecr.Place(env.infra, env.registry.repository))
+
+
 def engine(c: Context, env: Environment, up: bool = True) -> Engine:
     """The engine for the environment's builds: the lab's, or the one that DOCKER_HOST or the default socket names.
 
     up: as for `of`.
     """
-    if isinstance(env.cluster, ContextCluster):
+    if not isinstance(env.cluster, LabCluster):
         return Engine(docker_host=os.environ.get("DOCKER_HOST", ""), source=env.git.url if env.git else "")
     here = _lab(c) if up else _running_lab()
     return Engine(docker_host=here.docker_host, base_image=here.base_image, builder_image=here.builder_image)
