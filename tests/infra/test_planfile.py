@@ -57,6 +57,14 @@ def test_a_real_plan_that_replaces_and_destroys() -> None:
     assert not plan.empty
 
 
+@pytest.mark.parametrize("name", ["create", "change"])
+def test_gitlabs_counts_are_those_of_its_own_filter(name: str) -> None:
+    """Its documentation counts the words in all `actions`, flattened."""
+    changes = json.loads((PLANS / f"{name}.json").read_text(encoding="utf-8"))["resource_changes"]
+    words = [word for one in changes for word in one["change"]["actions"]]
+    assert gitlab_report.of(real(name)) == {word: words.count(word) for word in ("create", "update", "delete")}
+
+
 def test_gitlab_gets_three_counts_and_a_replacement_counts_twice() -> None:
     assert gitlab_report.of(real("change")) == {"create": 3, "update": 1, "delete": 2}
     assert gitlab_report.of(real("create")) == {"create": 6, "update": 0, "delete": 0}

@@ -595,6 +595,12 @@ def test_waivers_of_other_gates_are_not_told_of(tmp_path: Path, monkeypatch: pyt
     assert "expired" in fault
 
 
+def test_a_waiver_that_nothing_needs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accept(monkeypatch, waiver(package="aws_db_instance.gone"), waiver(applies=["infra", "production"]))
+    (fault,) = text_says(tmp_path, PLAIN, protected=False).faults
+    assert "aws_db_instance.gone matches nothing" in fault
+
+
 def test_a_waiver_for_an_environment_counts_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accept(monkeypatch, waiver(applies=["infra", "staging"]))
     assert not broken(policy.judge(planned(tmp_path, PLAIN, protected=False), tmp_path))

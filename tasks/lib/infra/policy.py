@@ -3,73 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field
 
 from tasks.lib import terminal
 from tasks.lib.gates import waiver_rules, waivers
 from tasks.lib.gates.models import Finding
 from tasks.lib.infra import conditions, subjects
-from tasks.lib.infra.planfile import Facts, Plan
+from tasks.lib.infra.planfile import Plan
+from tasks.lib.infra.rules import Check, Model, Rule, rules
 from tasks.lib.infra.subjects import Subject
 from tasks.lib.settings import Severity
 
-FILE = Path(__file__).with_name("policy_rules.yaml")
 GATE = waivers.INFRA
-
-
-class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Companion(Model):
-    """Another resource that says something about the one the rule is about."""
-
-    type: str
-    by: str = Field(description="its attribute that names the one")
-
-
-class Check(Model):
-    """A condition (JMESPath with the words of conditions.py) on resources of some types.
-
-    Conditions look for what is there, never for what is not: so a value that is not known yet makes neither `breaks`
-    nor `needs` true, and the answer is then "not to be judged" instead of a guess.
-    """
-
-    on: list[str] = Field(min_length=1, description="types; `*` is every resource")
-    breaks: str = Field("", description="the rule is broken where this holds")
-    needs: str = Field("", description="the rule is broken where this does not hold")
-    companion: Companion | None = Field(None, description="`needs` is asked of this instead; it must exist")
-    reads: Literal["plan", "text", "either"] = "either"
-    unset_breaks: bool = Field(False, description="in a plan, a value that AWS will choose does not fulfil `needs`")
-
-    @field_validator("breaks", "needs")
-    @classmethod
-    def _is_a_condition(cls, text: str) -> str:
-        if text:
-            conditions.compiled(text)
-        return text
-
-    @model_validator(mode="after")
-    def _says_one_thing(self) -> Check:
-        if bool(self.breaks) == bool(self.needs):
-            raise ValueError("needs either `breaks` or `needs`")
-        return self
-
-
-class Rule(Model):
-    """One promise: what breaks it, why it matters, and what to write instead."""
-
-    id: str = Field(pattern=r"^SLW-[A-Z0-9]+-\d{2}$")
-    severity: Severity
-    title: str
-    reason: str
-    fix: str
-    when: Literal["always", "protected"] = Field("always", description="`protected`: where var.protected is true")
-    checks: list[Check] = Field(min_length=1)
 
 
 class Violation(Model):
@@ -94,18 +42,10 @@ class Judged(Model):
     """What the rules say of a plan or of files."""
 
     asked: int = Field(0, description="answers that were had, one per rule and resource")
-    violations: list[Violation] = []
-    waived: list[Violation] = []
+    violations: list[Violation] = Field([], description="broken and not waived, the worst first")
+    waived: list[Violation] = Field([], description="broken, and accepted for a while")
     open: list[Violation] = Field([], description="could not be judged: a value is known only later")
-    faults: list[str] = Field([], description="waivers for this gate that do not hold")
-
-
-@lru_cache(maxsize=4)
-def rules(path: Path = FILE) -> tuple[Rule, ...]:
-    """The rules, in the order of their file."""
-    from ruamel.yaml import YAML
-
-    return tuple(Rule.model_validate(one) for one in YAML(typ="safe").load(path)["rules"])
+    faults: list[str] = Field([], description="waivers for this gate that do not hold, or that nothing here needs")
 
 
 def check(plan: Plan | None, folder: Path, variables: Path | None = None, environment: str = "") -> list[Violation]:
@@ -131,9 +71,8 @@ def judge(plan: Plan | None, folder: Path, variables: Path | None = None, enviro
     # Two checks of one rule may say the same of one resource.
     said = dict.fromkeys(one for answer, one in judged if answer == "broken")
     broken = sorted(said, key=_worst_first)
-    return _waived(broken, environment or facts.environment).model_copy(
-        update={"asked": len(judged), "open": [one for answer, one in judged if answer == "open"]}
-    )
+    not_known = [one for answer, one in judged if answer == "open"]
+    return _waived(broken, not_known, environment or facts.environment).model_copy(update={"asked": len(judged)})
 
 
 def _worst_first(one: Violation) -> tuple[int, str, str]:
@@ -176,19 +115,28 @@ def _violation(rule: Rule, subject: Subject) -> Violation:
     return Violation(rule=rule.id, address=subject.address, seen_in=subject.seen_in, file=subject.file, **told)
 
 
-def _waived(broken: list[Violation], environment: str) -> Judged:
+def _waived(broken: list[Violation], not_known: list[Violation], environment: str) -> Judged:
     named = [one for one in waivers.load().waivers if GATE in one.applies]
     known = {environment, *(name for one in named for name in one.environments)}
-    faults = [text for one in named for text in waiver_rules.faults([one], known, waivers.today())]
-    good = [one for one in named if not waiver_rules.faults([one], known, waivers.today())]
-    waived = [
-        one
-        for one in broken
-        if any(
-            waiver.covers(GATE, environment, one.finding) and not waiver.too_long_for(one.finding) for waiver in good
-        )
+    told = [(one, waiver_rules.faults([one], known, waivers.today())) for one in named]
+    good = [one for one, faults in told if not faults]
+    waived = [one for one in broken if any(_accepts(waiver, one, environment) for waiver in good)]
+    unused = [
+        f"{waivers.FILE}: the waiver of {one.id} for {one.subject} matches nothing here; take it out"
+        for one in good
+        if not one.environments or environment in one.environments
+        if not any(one.about(each.finding) for each in (*broken, *not_known))
     ]
-    return Judged(violations=[one for one in broken if one not in waived], waived=waived, faults=faults)
+    return Judged(
+        violations=[one for one in broken if one not in waived],
+        waived=waived,
+        open=not_known,
+        faults=[*(fault for _, faults in told for fault in faults), *unused],
+    )
+
+
+def _accepts(waiver: waivers.Waiver, one: Violation, environment: str) -> bool:
+    return waiver.covers(GATE, environment, one.finding) and not waiver.too_long_for(one.finding)
 
 
 def show(violations: Sequence[Violation]) -> None:
@@ -200,4 +148,4 @@ def show(violations: Sequence[Violation]) -> None:
         terminal.say(f"    fix: {one.fix}")
 
 
-__all__ = ["Facts", "Judged", "Rule", "Violation", "check", "judge", "rules", "show"]
+__all__ = ["Judged", "Rule", "Violation", "check", "judge", "rules", "show"]
