@@ -5,11 +5,18 @@ PROMETHEUS_MULTIPROC_DIR must be set before this module is imported: prometheus_
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
 
 from .exemplars import Exemplars
 
@@ -19,9 +26,8 @@ BUCKETS: tuple[float, ...] = Histogram.DEFAULT_BUCKETS
 REQUESTS = Counter(
     "app_requests_total", "Requests answered, by method, route and status.", ["method", "endpoint", "status"]
 )
-LATENCY = Histogram(
-    "app_request_latency_seconds", "Seconds from request to answer, by route.", ["endpoint"], buckets=BUCKETS
-)
+_LATENCY = "app_request_latency_seconds"
+LATENCY = Histogram(_LATENCY, "Seconds from request to answer, by route.", ["endpoint"], buckets=BUCKETS)
 
 #: The label of whatever matches no route: a scan of random paths must not grow the label set.
 UNMATCHED = "unmatched"
@@ -29,6 +35,7 @@ UNMATCHED = "unmatched"
 _OPENMETRICS = "application/openmetrics-text"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 _exemplars = Exemplars([], BUCKETS)
+_Labels: TypeAlias = "tuple[tuple[str, str], ...]"
 
 
 def start_at_zero(routes: Iterable[str]) -> None:
@@ -58,19 +65,60 @@ def observe(method: str, endpoint: str, status: int, seconds: float, trace: tupl
         _exemplars.put(endpoint, seconds, *trace)
 
 
-class _WithExemplars:
-    """What all workers counted; the latency buckets carry their exemplars."""
+@cache  # as bounded as the label set
+def _series(key: str) -> tuple[str, str, _Labels, str, str]:
+    """Family, sample, labels without the bucket's bound, that bound ("" outside of buckets) and help text of a key."""
+    family, name, labels, text = json.loads(key)
+    bound = labels.pop("le", "")
+    return family, name, tuple(labels.items()), bound, text
+
+
+class _AllWorkers:
+    """What all workers counted, exemplars included.
+
+    prometheus_client's own MultiProcessCollector makes a sample of every number of every worker before it adds them up,
+    which takes most of the time of a scrape. Here the numbers are added first, and keys are read once, not every time.
+    """
 
     def collect(self) -> Iterator[Metric]:
-        for metric in MultiProcessCollector(None).collect():
-            if metric.name == "app_request_latency_seconds":
-                metric.samples = [
-                    sample._replace(exemplar=_exemplars.get(sample.labels["endpoint"], float(sample.labels["le"])))
-                    if "le" in sample.labels
-                    else sample
-                    for sample in metric.samples
-                ]
-            yield metric
+        totals: dict[str, float] = {}
+        kinds: dict[str, str] = {}
+        for file in sorted(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db")):
+            for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):
+                totals[key] = totals.get(key, 0.0) + value
+                if key not in kinds:
+                    kinds[key] = file.name.partition("_")[0]
+        families: dict[str, Metric] = {}
+        histograms: dict[tuple[str, _Labels], list[tuple[float, float]]] = {}
+        sums: dict[tuple[str, _Labels], float] = {}
+        for key, value in totals.items():
+            family, name, labels, bound, text = _series(key)
+            if family not in families:
+                families[family] = Metric(family, text, kinds[key])
+            if bound:
+                histograms.setdefault((family, labels), []).append((float(bound), value))
+            elif kinds[key] == "histogram":
+                sums[family, labels] = value
+            else:
+                families[family].samples.append(Sample(name, dict(labels), value))
+        for (family, labels), counts in histograms.items():
+            families[family].samples += _histogram(
+                family, dict(labels), sorted(counts), sums.get((family, labels), 0.0)
+            )
+        yield from families.values()
+
+
+def _histogram(
+    family: str, labels: dict[str, str], counts: list[tuple[float, float]], total: float
+) -> Iterator[Sample]:
+    """Buckets that count what is below their bound, then count and sum of all: OpenMetrics wants them together."""
+    below = 0.0
+    for bound, count in counts:
+        below += count
+        exemplar = _exemplars.get(labels.get("endpoint", ""), bound) if family == _LATENCY else None
+        yield Sample(f"{family}_bucket", {**labels, "le": floatToGoString(bound)}, below, None, exemplar)
+    yield Sample(f"{family}_count", labels, below)
+    yield Sample(f"{family}_sum", labels, total)
 
 
 def render(accept: str | None) -> tuple[bytes, str]:
@@ -79,5 +127,5 @@ def render(accept: str | None) -> tuple[bytes, str]:
     asked = [part.split(";")[0].strip().lower() for part in (accept or "").split(",")]
     encoder, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in asked else "")
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_WithExemplars())
+    registry.register(_AllWorkers())
     return encoder(registry), content_type

@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from prometheus_client import openmetrics
 from prometheus_client import parser as classic
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.samples import Sample
 
@@ -119,6 +121,19 @@ def test_classic_text_otherwise(start: Start) -> None:
         families = {f.name: f.type for f in classic.text_string_to_metric_families(answer.body.decode())}
         assert families == {"app_requests": "counter", "app_request_latency_seconds": "histogram"}
     assert server.get("/metrics", {"Accept": "application/openmetrics-text; version=x"}).status == 200
+
+
+def test_the_numbers_are_those_of_the_client_library(start: Start) -> None:
+    server = start(SLIPWAY_WORKERS="3")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: server.get("/nothing" if n % 3 else "/api/time?zone=UTC"), range(90)))
+    ours = {(s.name, tuple(sorted(s.labels.items()))): s.value for s in samples(server)}
+    collected = MultiProcessCollector(None, str(server.metrics_folder)).collect()
+    theirs = {(s.name, tuple(sorted(s.labels.items()))): s.value for family in collected for s in family.samples}
+    asked = [key for key in theirs if ("endpoint", "/metrics") not in key[1]]  # the scrape itself came after
+    assert len(asked) > 100
+    assert set(ours) == set(theirs)
+    assert {key: ours[key] for key in asked} == pytest.approx({key: theirs[key] for key in asked})
 
 
 def test_names_and_labels_are_the_promised_ones(start: Start) -> None:
