@@ -20,6 +20,8 @@ from tests.ci.conftest import FILE, Clone
 Jobs = dict[str, dict[str, Any]]
 HEADS = ("variables", "workflow", "default", "stages", "include", "before_script")
 OUTSIDE = {"push", "deploy:staging", "promote:production"}
+INFRA = {f"infra:{verb}:{name}" for verb in ("plan", "apply", "drift") for name in ("staging", "production")}
+BY_HAND = {"promote:production", "infra:apply:production"}
 DEPLOYS = {"deploy:staging": "staging", "promote:production": "production"}
 
 
@@ -138,8 +140,8 @@ def test_deploys_are_one_at_a_time_named_and_never_cut_off(jobs: Jobs, name: str
 
 def test_only_production_waits_for_a_person(jobs: Jobs) -> None:
     manual = {name for name, job in jobs.items() if any(rule.get("when") == "manual" for rule in job.get("rules", []))}
-    assert manual == {"promote:production"}
-    assert jobs["promote:production"]["rules"][0]["allow_failure"] is False
+    assert manual == BY_HAND
+    assert all(jobs[name]["rules"][0]["allow_failure"] is False for name in BY_HAND)
 
 
 def test_the_whole_history_is_there(pipeline: dict[str, Any]) -> None:
@@ -192,14 +194,53 @@ def test_only_gates_fail_on_findings_and_they_judge_all_that_was_scanned(jobs: J
 
 def test_releases_can_be_signed_by_the_pipeline_itself(jobs: Jobs) -> None:
     assert jobs["push"]["id_tokens"] == {"SIGSTORE_ID_TOKEN": {"aud": "sigstore"}}
-    assert [name for name, job in jobs.items() if "id_tokens" in job] == ["push"]
+    assert {name for name, job in jobs.items() if "id_tokens" in job} == {"push", *INFRA}
+
+
+def test_aws_is_reached_by_the_tokens_of_jobs_and_the_plan_that_was_seen_is_the_one_applied(jobs: Jobs) -> None:
+    for name in INFRA:
+        _, verb, environment = name.split(":")
+        job = jobs[name]
+        assert job["id_tokens"] == {"AWS_ID_TOKEN": {"aud": "https://gitlab.com"}}
+        assert job["interruptible"] is False
+        assert job["environment"]["name"] == environment
+        assert f" infra.{verb} --env {environment}" in job["script"][-1]
+        folder = f".slipway/infra/{environment}/plan/"
+        if verb == "plan":
+            assert job["artifacts"]["paths"] == [folder]
+            assert job["artifacts"]["access"] == "developer"
+            assert job["artifacts"]["reports"] == {"terraform": f"{folder}gitlab.json"}
+        if verb == "apply":
+            assert f"infra:plan:{environment}" in job["needs"]
+            assert job["resource_group"] == f"infra-{environment}"
 
 
 @pytest.mark.slow
 def test_merge_requests_run_all_but_push_and_deploy(clone: Clone, jobs: Jobs) -> None:
     on_main = clone.jobs()
     assert set(on_main) == set(jobs)
-    assert {name for name, when in on_main.items() if when != "on_success"} == {"promote:production"}
+    assert {name for name, when in on_main.items() if when != "on_success"} == {"promote:production", *INFRA}
     in_request = clone.jobs(CI_PIPELINE_SOURCE="merge_request_event", CI_COMMIT_BRANCH="")
-    assert {name for name, when in in_request.items() if when == "never"} == OUTSIDE
-    assert {name for name, when in in_request.items() if when == "on_success"} == set(jobs) - OUTSIDE
+    assert {name for name, when in in_request.items() if when == "never"} == OUTSIDE | INFRA
+    assert {name for name, when in in_request.items() if when == "on_success"} == set(jobs) - OUTSIDE - INFRA
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variables", "run", "by_hand"),
+    [
+        ({"CI_PIPELINE_SOURCE": "push"}, {"plan:staging", "plan:production", "apply:staging"}, {"apply:production"}),
+        (
+            {"CI_PIPELINE_SOURCE": "merge_request_event", "CI_COMMIT_BRANCH": ""},
+            {"plan:staging", "plan:production"},
+            set(),
+        ),
+        ({"CI_PIPELINE_SOURCE": "schedule"}, {"drift:staging", "drift:production"}, set()),
+    ],
+)
+def test_aws_is_planned_applied_and_watched_where_it_is_turned_on(
+    clone: Clone, variables: dict[str, str], run: set[str], by_hand: set[str]
+) -> None:
+    found = clone.jobs(SLIPWAY_INFRA="true", **variables)
+    told = {when: {n.removeprefix("infra:") for n in INFRA if found[n] == when} for when in ("on_success", "manual")}
+    assert told == {"on_success": run, "manual": by_hand}
