@@ -25,6 +25,9 @@ def violations(place: Place, found: Plan | None) -> list[Violation]:
         terminal.warn(f"waiver: {fault}")
     if judged.waived:
         terminal.say(f"waived: {', '.join(f'{one.rule} {one.address}' for one in judged.waived)}")
+    if judged.open:  # neither a pass nor a finding, so it is said
+        rules = ", ".join(sorted({one.rule for one in judged.open}))
+        terminal.say(f"{len(judged.open)} of {judged.asked} answers of the policy are known only later: {rules}")
     return judged.violations
 
 
