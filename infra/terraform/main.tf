@@ -41,6 +41,7 @@ module "bastion" {
   s3_prefix_list_id  = module.network.s3_prefix_list_id
   cluster_group_id   = module.cluster.control_plane_group_id
   database_group_id  = module.database.group_id
+  emulated           = var.emulated
 }
 
 module "storage" {
@@ -96,6 +97,7 @@ module "database" {
   settings        = var.database
   log_days        = var.log_days
   protected       = var.protected
+  emulated        = var.emulated
 }
 
 module "identity" {

@@ -54,22 +54,23 @@ variable "account_id" {
 }
 
 variable "emulated" {
-  description = <<-E
-    True where moto's server stands in for AWS. Leaves out what its 5.2 cannot do: access entries, pod identity
-    associations and add-ons of EKS (no such API), the cluster's access configuration (accepted, never answered, so
-    that every plan shows a change).
-  E
+  description = <<-EOT
+    True where moto's server stands in for AWS. Leaves out what its 5.2 has no API for: access entries, pod identity
+    associations and add-ons of EKS, detailed monitoring of the bastion. And what it accepts and answers differently,
+    so that every plan would show a change: access and update configuration of EKS, parameters and Performance
+    Insights of the database, descriptions of rules.
+  EOT
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "protected" {
-  description = <<-E
+  description = <<-EOT
     True where data must survive a mistake: deletion protection and a final snapshot of the database, bucket and
     registry that are not deleted while they hold something, and a lock on each that fails every plan which destroys
     or replaces it. Two steps to get rid of such an environment: see docs/infrastructure.md.
-  E
+  EOT
   type        = bool
   default     = true
   nullable    = false
@@ -114,10 +115,10 @@ variable "nat_per_zone" {
 }
 
 variable "ssh_public_key" {
-  description = <<-E
+  description = <<-EOT
     Public half of a key made by `infra.ssh-key`, for SSH inside a Session Manager session; "" for none. No port is
     opened for it, and no private key is ever in the state.
-  E
+  EOT
   type        = string
   default     = ""
   nullable    = false
@@ -141,11 +142,11 @@ variable "bastion_instance_type" {
 }
 
 variable "cluster" {
-  description = <<-E
+  description = <<-EOT
     The EKS cluster. version: of Kubernetes. public_cidrs: ranges that reach its API from the internet, none by default
     (then runners and people come through the VPC). administrators: ARNs of roles that may do everything in it.
     addons: name → version, "" for the one that EKS suggests for the cluster's version.
-  E
+  EOT
   type = object({
     version        = optional(string, "1.34")
     public_cidrs   = optional(list(string), [])
@@ -180,11 +181,11 @@ variable "cluster" {
 }
 
 variable "nodes" {
-  description = <<-E
+  description = <<-EOT
     Worker nodes in two groups, on-demand and Spot. spot_share: part of the nodes on Spot. minimum, desired, maximum:
     nodes of both groups together; each is split so that the share holds within 5 points, else the plan is refused.
     on_demand_types, spot_types: instance types, for Spot several, so that one pool running dry takes not all.
-  E
+  EOT
   type = object({
     spot_share      = optional(number, 0.65)
     minimum         = optional(number, 3)
@@ -212,10 +213,10 @@ variable "nodes" {
 }
 
 variable "database" {
-  description = <<-E
+  description = <<-EOT
     The PostgreSQL database. version: major.minor. multi_az: a standby in a second zone. storage_gib, storage_max_gib:
     at first, and how far it grows by itself. backup_days: how long a point in time can be gone back to.
-  E
+  EOT
   type = object({
     version         = optional(string, "17.6")
     instance_class  = optional(string, "db.t4g.micro")
@@ -238,12 +239,12 @@ variable "database" {
 }
 
 variable "registry" {
-  description = <<-E
+  description = <<-EOT
     The image repository. name: what environment.yaml calls it. create: one environment makes it, the one that lasts
     longest; the others name its account_id ("" for their own account). pull_accounts: other accounts whose clusters
     run images of it. push_roles: ARNs of roles of other accounts that push. untagged_days: when an image without a tag
     is deleted; one with a tag never is.
-  E
+  EOT
   type = object({
     name          = optional(string, "slipway-service")
     create        = optional(bool, true)
@@ -266,12 +267,12 @@ variable "registry" {
 }
 
 variable "gitlab" {
-  description = <<-E
+  description = <<-EOT
     Who may take the environment's role, without any stored key. host: of GitLab. project: its path. branch: the
     protected one that is deployed from. claims: what else GitLab puts into the token's `sub` after the branch, in that
     order (docs/infrastructure.md says how to switch it on). create_provider: false where another environment of the
     same account made the OIDC provider. policy_arns: what the role may do beside looking and pushing images.
-  E
+  EOT
   type = object({
     host            = optional(string, "gitlab.com")
     project         = string

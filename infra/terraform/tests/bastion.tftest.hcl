@@ -14,6 +14,7 @@ variables {
   s3_prefix_list_id  = "pl-s3"
   cluster_group_id   = "sg-cluster"
   database_group_id  = "sg-database"
+  emulated           = false
 }
 
 run "nothing_comes_in" {

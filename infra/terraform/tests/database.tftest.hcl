@@ -12,6 +12,7 @@ variables {
   key_arn         = "arn:aws:kms:us-east-1:123456789012:key/1"
   log_days        = 30
   protected       = true
+  emulated        = false
   settings = {
     version = "17.6", instance_class = "db.t4g.micro", multi_az = true, storage_gib = 20, storage_max_gib = 100, backup_days = 14
   }

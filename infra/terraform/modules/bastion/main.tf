@@ -39,8 +39,8 @@ resource "aws_instance" "this" {
   vpc_security_group_ids      = [aws_security_group.this.id]
   iam_instance_profile        = aws_iam_instance_profile.this.name
   key_name                    = one(aws_key_pair.this[*].key_name)
-  associate_public_ip_address = false
-  monitoring                  = true
+  associate_public_ip_address = var.emulated ? null : false
+  monitoring                  = var.emulated ? null : true
   ebs_optimized               = true
 
   metadata_options {
@@ -52,6 +52,7 @@ resource "aws_instance" "this" {
   root_block_device {
     encrypted   = true
     volume_type = "gp3"
+    volume_size = 10
   }
 
   tags = { Name = "${var.name}-bastion" }

@@ -21,7 +21,7 @@ resource "aws_vpc_security_group_egress_rule" "out" {
   for_each = local.reaches
 
   security_group_id            = aws_security_group.this.id
-  description                  = "To ${each.value.what}"
+  description                  = var.emulated ? null : "To ${each.value.what}"
   referenced_security_group_id = each.value.group
   ip_protocol                  = "tcp"
   from_port                    = each.value.port
@@ -30,7 +30,7 @@ resource "aws_vpc_security_group_egress_rule" "out" {
 
 resource "aws_vpc_security_group_egress_rule" "packages" {
   security_group_id = aws_security_group.this.id
-  description       = "To S3, for packages"
+  description       = var.emulated ? null : "To S3, for packages"
   prefix_list_id    = var.s3_prefix_list_id
   ip_protocol       = "tcp"
   from_port         = 443
@@ -41,7 +41,7 @@ resource "aws_vpc_security_group_ingress_rule" "there" {
   for_each = local.reaches
 
   security_group_id            = each.value.group
-  description                  = "${each.value.what} from the bastion"
+  description                  = var.emulated ? null : "${each.value.what} from the bastion"
   referenced_security_group_id = aws_security_group.this.id
   ip_protocol                  = "tcp"
   from_port                    = each.value.port

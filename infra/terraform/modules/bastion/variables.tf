@@ -51,3 +51,9 @@ variable "database_group_id" {
   type        = string
   nullable    = false
 }
+
+variable "emulated" {
+  description = "Leave out what moto cannot do: detailed monitoring (no API), descriptions of rules and the refusal of a public address (accepted, answered differently)."
+  type        = bool
+  nullable    = false
+}

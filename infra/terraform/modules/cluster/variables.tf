@@ -59,7 +59,7 @@ variable "tags" {
 }
 
 variable "emulated" {
-  description = "Leave out what moto has no API for: add-ons, and the access configuration (accepted, never answered)."
+  description = "Leave out what moto cannot do: add-ons (no API), access and update configuration (accepted, never answered)."
   type        = bool
   nullable    = false
 }

@@ -17,11 +17,20 @@ resource "aws_security_group" "this" {
 
 resource "aws_vpc_security_group_ingress_rule" "nodes" {
   security_group_id            = aws_security_group.this.id
-  description                  = "PostgreSQL from the nodes"
+  description                  = var.emulated ? null : "PostgreSQL from the nodes"
   referenced_security_group_id = var.client_group_id
   ip_protocol                  = "tcp"
   from_port                    = 5432
   to_port                      = 5432
+}
+
+locals {
+  parameters = {
+    "rds.force_ssl" = "1"
+    "log_statement" = "ddl"
+    # Statements that take longer are logged; in milliseconds.
+    "log_min_duration_statement" = "1000"
+  }
 }
 
 resource "aws_db_parameter_group" "this" {
@@ -29,20 +38,13 @@ resource "aws_db_parameter_group" "this" {
   family      = "postgres${split(".", var.settings.version)[0]}"
   description = "Encrypted connections only; changes of the schema are logged"
 
-  parameter {
-    name  = "rds.force_ssl"
-    value = "1"
-  }
+  dynamic "parameter" {
+    for_each = var.emulated ? {} : local.parameters
 
-  parameter {
-    name  = "log_statement"
-    value = "ddl"
-  }
-
-  # Statements that take longer, in milliseconds.
-  parameter {
-    name  = "log_min_duration_statement"
-    value = "1000"
+    content {
+      name  = parameter.key
+      value = parameter.value
+    }
   }
 
   lifecycle {
@@ -105,8 +107,8 @@ resource "aws_db_instance" "this" {
   copy_tags_to_snapshot      = true
   auto_minor_version_upgrade = true
 
-  performance_insights_enabled    = true
-  performance_insights_kms_key_id = var.key_arn
+  performance_insights_enabled    = !var.emulated
+  performance_insights_kms_key_id = var.emulated ? null : var.key_arn
   monitoring_interval             = 60
   monitoring_role_arn             = aws_iam_role.monitoring.arn
   enabled_cloudwatch_logs_exports = ["postgresql", "upgrade"]

@@ -45,3 +45,9 @@ variable "protected" {
   type        = bool
   nullable    = false
 }
+
+variable "emulated" {
+  description = "Leave out what moto accepts and never answers: parameters of a group, Performance Insights, descriptions of rules."
+  type        = bool
+  nullable    = false
+}
