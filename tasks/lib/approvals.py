@@ -31,16 +31,15 @@ class Agreed:
 
 
 def of(c: Context, state: State, release: Release, asked: Approvals, env: Mapping[str, str] = os.environ) -> Agreed:
-    """Everybody who agreed to this image in this environment, each person and each key once."""
+    """Everybody who agreed to this image in this environment, each person once."""
     author = _mail(git.commit(c, release.revision, repo=state.clone).author)
-    agreed, keys = Agreed(), set()
+    agreed = Agreed()
 
-    def take(name: str, key: str) -> None:
+    def take(name: str) -> None:
         if _mail(name) == author:
             agreed.others.append(f"{name} is the release's author")
-        elif name.lower() not in map(str.lower, agreed.names) and key not in keys:
+        elif name.lower() not in map(str.lower, agreed.names):
             agreed.names.append(name)
-            keys.add(key)
 
     with _listed(c, state, asked) as listed:
         for event in reversed(state.events):
@@ -49,14 +48,14 @@ def of(c: Context, state: State, release: Release, asked: Approvals, env: Mappin
             if event.digest != release.digest:
                 agreed.others.append(f"{event.by} agreed to another image of it")
                 continue
-            name, key = _signer(c, state, event, listed)
+            name = _signer(c, state, event, listed)
             if name:
-                take(name, key)
+                take(name)
             else:
                 agreed.others.append(f"{event.by} signed with no key of {asked.signers}")
     login, mail = ci.starter(state.target.env.name, env) if asked.gitlab else ("", "")
     if login:
-        take(mail or login, "GitLab")
+        take(mail or login)
     return agreed
 
 
@@ -74,12 +73,12 @@ def _listed(c: Context, state: State, asked: Approvals) -> Iterator[str]:
         yield found.name
 
 
-def _signer(c: Context, state: State, event: Event, listed: str) -> tuple[str, str]:
-    """Who signed an event, as the list calls them, and the key's fingerprint; ('', '') when it does not count."""
+def _signer(c: Context, state: State, event: Event, listed: str) -> str:
+    """Who signed an event, as the list calls the key, whichever name it was signed under; '' when it does not count."""
     config = ("-c", f"gpg.ssh.allowedSignersFile={listed}", "-c", "gpg.ssh.revocationFile=")
     words = (*config, "log", "-1", "--format=%G?%x1f%GS%x1f%GF%x1f.", event.commit)
     verdict, name, key, _ = git.ask(c, *words, repo=state.clone, step="look at a signature").split("\x1f")
-    return (name, key) if verdict == GOOD and key.startswith(SSH_KEY) else ("", "")
+    return name if verdict == GOOD and key.startswith(SSH_KEY) else ""
 
 
 def demand(state: State, release: Release, asked: Approvals, agreed: Agreed) -> None:

@@ -13,23 +13,24 @@ from tasks.lib.history import Action, Event
 from tasks.lib.settings import Environment
 
 
-def end(until: str, now: datetime) -> datetime:
+def end(until: str, now: datetime, env: str) -> datetime:
     """When a freeze is to end, as it was typed. Raises Stop (2) when that is nothing, or over already."""
+    fix = f"./inv freeze --env {env} --until 4h --reason WHY"
     if not until:
-        raise Stop("freeze: --until is missing; a freeze ends by itself", Code.USAGE, "./inv freeze --until 4h")
+        raise Stop("freeze: --until is missing; a freeze ends by itself", Code.USAGE, fix)
     try:
         found = moments.moment(until, now)
     except (ValueError, OverflowError) as error:
-        raise Stop(f"freeze: --until: {error}", Code.USAGE, "./inv freeze --until 4h") from error
+        raise Stop(f"freeze: --until: {error}", Code.USAGE, fix) from error
     if found <= now:
-        raise Stop(f"freeze: --until {until}: {moments.shown(found)} is over", Code.USAGE, "./inv freeze --until 4h")
+        raise Stop(f"freeze: --until {until}: {moments.shown(found)} is over", Code.USAGE, fix)
     return found.replace(microsecond=0)
 
 
 def freeze(c: Context, env: Environment, until: str, reason: str, yes: bool = False) -> None:
     """Stops the line of an environment until a moment. Rollback stays allowed. Raises Stop (2) for a bad moment."""
     now = datetime.now(timezone.utc)
-    ends = end(until, now)
+    ends = end(until, now, env.name)
     why = _reason(reason, f"./inv freeze --env {env.name} --until {until} --reason WHY")
     d = delivery.open_(c, env, up=False)
     before = desired.fetch(c, d.target)

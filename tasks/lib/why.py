@@ -12,7 +12,6 @@ from tasks.lib.delivery import Delivery
 from tasks.lib.desired import State
 from tasks.lib.errors import Code, Stop
 from tasks.lib.record import Record
-from tasks.lib.settings import Environment
 from tasks.lib.values import Release
 
 WHERE = ("environment", "this commit", "since", "moved by", "reason")
@@ -29,7 +28,7 @@ def show(c: Context, sha: str, names: list[str]) -> None:
             d = delivery.open_(c, env, up=False)
             state = desired.fetch(c, d.target)
         except Stop as stop:
-            rows.append((env.name, "?", "", "", stop.sentence.splitlines()[0][:120]))
+            rows.append((env.name, "?", "", "", " ".join(stop.sentence.split())[:160]))
             continue
         seen.append((d, state))
         rows.append(where(state, sha, d))
@@ -85,9 +84,12 @@ def _release(d: Delivery, state: State, sha: str) -> Release:
     return state.release if state.release.revision == sha else delivery.release_of(d, state, sha)
 
 
-def blockers(c: Context, d: Delivery, state: State, sha: str, source: Environment, now: datetime) -> list[Stop]:
-    """Every rule that would refuse the promotion of a commit into an environment at this moment."""
-    a = delivery.open_(c, source, up=False)
+def blockers(c: Context, d: Delivery, state: State, sha: str, a: Delivery) -> list[Stop]:
+    """Every rule that would refuse the promotion of a commit into an environment at this moment.
+
+    a: the environment before. state: of the environment that asks.
+    """
+    source, now = a.env, datetime.now(timezone.utc)
     here = desired.fetch(c, a.target)
     wanted = _release(a, here, sha)
     if not wanted:
@@ -106,11 +108,11 @@ def blockers(c: Context, d: Delivery, state: State, sha: str, source: Environmen
 
 def _blockers(c: Context, d: Delivery, state: State, sha: str) -> None:
     assert d.env.promotion  # noqa: S101 - asked for before
-    source, now = settings.load(d.env.promotion.from_), datetime.now(timezone.utc)
+    source = settings.load(d.env.promotion.from_)
     if state.release.revision == sha:
         return
     try:
-        found = blockers(c, d, state, sha, source, now)
+        found = blockers(c, d, state, sha, delivery.open_(c, source, up=False))
     except Stop as stop:
         if stop.code == Code.UNEXPECTED:
             raise

@@ -122,7 +122,7 @@ def test_a_guard_speaks_of_the_end_that_nobody_knows(stages: Stages) -> None:
     ],
 )
 def test_moments_as_people_type_them(until: str, found: datetime) -> None:
-    assert freezing.end(until, NOON) == found
+    assert freezing.end(until, NOON, "staging") == found
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,9 @@ def test_moments_as_people_type_them(until: str, found: datetime) -> None:
 )
 def test_what_is_no_end_changes_nothing(until: str, says: str) -> None:
     with pytest.raises(Stop) as caught:
-        freezing.end(until, NOON)
+        freezing.end(until, NOON, "staging")
     assert says in caught.value.sentence
-    assert (caught.value.code, caught.value.fix) == (Code.USAGE, "./inv freeze --until 4h")
+    assert (caught.value.code, caught.value.fix) == (Code.USAGE, "./inv freeze --env staging --until 4h --reason WHY")
 
 
 def test_lengths_for_people() -> None:
@@ -149,3 +149,29 @@ def test_lengths_for_people() -> None:
     assert moments.length(timedelta(minutes=80)) == "1 h 20 min"
     assert moments.length(timedelta(days=2, hours=3, minutes=4)) == "2 d 3 h"
     assert moments.length(timedelta(seconds=-1)) == "0 s"
+
+
+def test_the_two_tasks_write_what_the_guards_read(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sha = git(stages.world.checkout, "rev-parse", "HEAD")
+    stages.arrive(stages.a, 0, sha)
+    env = stages.b.env
+    monkeypatch.setattr(freezing.delivery, "open_", lambda *_, **__: stages.b)
+    with pytest.raises(Stop, match="--reason is missing") as caught:
+        freezing.freeze(stages.c, env, "4h", " ", yes=True)
+    assert caught.value.fix == "./inv freeze --env production --until 4h --reason WHY"
+    with pytest.raises(Stop, match="add --yes") as caught:
+        freezing.freeze(stages.c, env, "4h", "drill")
+    assert (caught.value.code, stages.events(stages.b)) == (Code.USAGE, [])
+    freezing.freeze(stages.c, env, "4h", "drill", yes=True)
+    (event,) = stages.events(stages.b)
+    assert (event.action, event.reason) == (Action.FREEZE, "drill")
+    now = datetime.now(timezone.utc)
+    assert event.until is not None
+    assert timedelta(hours=3, minutes=59) < event.until - now <= timedelta(hours=4)
+    freezing.unfreeze(stages.c, env, "over", yes=True)
+    assert history.freeze(stages.events(stages.b), now) is None
+    freezing.unfreeze(stages.c, env, "over", yes=True)
+    assert len(stages.events(stages.b)) == 2
+    assert "production is not frozen" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tasks.lib import approvals, desired, guards, promotion, promotion_rules, soak
+from tasks.lib import approvals, approving, desired, guards, promotion, promotion_rules, soak, why
 from tasks.lib.errors import Code, Stop
 from tasks.lib.history import Action, Hold
 from tasks.lib.soak import Trouble
@@ -357,6 +357,37 @@ def test_one_key_under_two_names_is_one_approval(stages: Stages, people: dict[st
     assert agreed(stages, sha).names == ["bob@example.com"]
 
 
+def test_a_key_that_is_no_longer_valid_or_no_longer_listed_does_not_count(
+    stages: Stages, people: dict[str, Path], tmp_path: Path
+) -> None:
+    key = (tmp_path / "bob.pub").read_text().strip()
+    old = f'bob@example.com valid-before="20250101" {key}\n'
+    sha = stages.world.commit("gitops/allowed_signers", f"bob@example.com {key}\n")
+    approve(stages, 1, sha, people["bob"])
+    assert agreed(stages, sha).names == ["bob@example.com"]
+    for text in (old, "# nobody\n", ""):
+        newer = stages.world.commit("gitops/allowed_signers", text)
+        stages.note(stages.a, 2, Action.LIFT, newer)  # brings the file to the remote
+        assert agreed(stages, sha).names == []
+
+
+def test_a_signature_under_other_words_does_not_count(stages: Stages, people: dict[str, Path]) -> None:
+    """An approval of one release, its words changed to name another."""
+    sha = head(stages)
+    approve(stages, 1, sha, people["bob"])
+    remote = stages.world.remote
+    text = git(remote, "cat-file", "commit", "main")
+    newer = stages.world.commit("newer")
+    for old, new in ((f"Release: {sha}", f"Release: {newer}"), (release(sha).digest, release(newer).digest)):
+        text = text.replace(old, new)
+    forged = remote / "forged"
+    forged.write_text(text + "\n")
+    git(remote, "update-ref", "refs/heads/main", git(remote, "hash-object", "-t", "commit", "-w", str(forged)))
+    stages.note(stages.a, 2, Action.LIFT, newer)
+    found = agreed(stages, newer)
+    assert (found.names, len(found.others)) == ([], 1)
+
+
 def test_without_a_key_approve_says_how_to_get_one(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     with pytest.raises(Stop, match="no SSH key to sign with") as caught:
@@ -365,6 +396,48 @@ def test_without_a_key_approve_says_how_to_get_one(stages: Stages, monkeypatch: 
     git(stages.world.checkout, "config", "gpg.format", "ssh")
     git(stages.world.checkout, "config", "user.signingKey", "/keys/mine.pub")
     assert approvals.own_key(stages.c, stages.world.checkout) == "/keys/mine.pub"
+
+
+def test_approve_signs_what_soaks_and_says_how_many_are_missing(
+    stages: Stages, people: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sha = head(stages)
+    stages.arrive(stages.a, 0, sha)
+    monkeypatch.setattr(approving.settings, "load", lambda *_: stages.a.env)
+    monkeypatch.setattr(
+        approving.delivery, "open_", lambda _, env, **__: stages.a if env.name == "staging" else stages.b
+    )
+    git(stages.world.checkout, "config", "gpg.format", "ssh")
+    git(stages.world.checkout, "config", "user.signingKey", str(people["bob"]))
+    approving.approve(stages.c, stages.b.env, yes=True)
+    assert agreed(stages, sha).names == ["bob@example.com"]
+    assert f"{sha[:12]} has 1 of 2 approvals for production" in capsys.readouterr().out
+    git(stages.world.checkout, "config", "user.signingKey", str(people["eve"]))
+    approving.approve(stages.c, stages.b.env, yes=True)
+    assert "signed with no key of gitops/allowed_signers" in capsys.readouterr().out
+    stages.asks()
+    with pytest.raises(Stop, match="production asks for no approvals") as caught:
+        approving.approve(stages.c, stages.b.env, yes=True)
+    assert caught.value.code == Code.USAGE
+
+
+def test_why_names_where_a_commit_is_and_what_blocks_it(stages: Stages) -> None:
+    a, b = rolled_back(stages)
+    newer = stages.world.commit("newer")
+    state = stages.note(stages.a, 120, Action.LIFT, newer)  # brings the commit to the remote
+    said = [
+        why.where(desired.at(stages.c, stages.b.target, state.clone, state.head), sha, stages.b)[1] for sha in (a, b)
+    ]
+    assert said == ["runs here", "rolled back, on hold"]
+    assert why.where(state, a, stages.a)[1] == f"is part of {b[:12]}"
+    assert why.where(state, b, stages.a)[1:4] == (
+        "runs here",
+        "2026-01-01 12:40:00 UTC",
+        "deploy, Ann <ann@example.com>",
+    )
+    assert why.where(state, newer, stages.a)[1] == "never was here"
+    (blocked,) = why.blockers(stages.c, stages.b, state, newer, stages.a)
+    assert blocked.sentence == f"soak: {newer[:12]} was never in staging; until it soaked there"
 
 
 JOB = {
