@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from invoke.context import Context
 
 from tasks.lib import terminal
-from tasks.lib.bench import downtime, listing, platform, scanning, sizes, verifying, way
+from tasks.lib.bench import downtime, listing, platform, scanning, signals, sizes, verifying, way
 from tasks.lib.bench.rows import Row
 from tasks.lib.bench.stage import Stage
 from tasks.lib.errors import Code, Stop
@@ -15,6 +15,9 @@ from tasks.lib.errors import Code, Stop
 # In the order of a run: what needs an undisturbed machine first, what takes the lab away last.
 MEASURES: dict[str, Callable[[Stage], Row]] = {
     "list": listing.listing,
+    "signals": signals.throughput,
+    "signals-p99": signals.slowest,
+    "metrics": signals.scrape,
     "scan": scanning.scan,
     "rescan": scanning.rescan,
     "secrets": scanning.history,

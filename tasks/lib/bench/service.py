@@ -1,0 +1,128 @@
+"""The service on this machine's loopback, with as many workers as asked, and hey in front of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from invoke.context import Context
+
+from tasks.lib import paths, tools
+from tasks.lib.errors import Code, Stop
+from tasks.lib.lab.layout import LOOPBACK
+from tasks.lib.runner import run
+
+FOLDER = paths.ROOT / "service"
+PATH = "/api/time?zone=Europe/Berlin"
+CLIENTS = 8
+START_SECONDS = 30
+STOP_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running instance. url: without a path. metrics: the folder of its workers' numbers."""
+
+    url: str
+    metrics: Path
+
+
+@contextmanager
+def serve(config: Path | str = "gunicorn.conf.py", **variables: str) -> Iterator[Served]:
+    """Runs the service of the working tree; Stop (4) when it does not start. variables: on top of PATH and HOME."""
+    with tempfile.TemporaryDirectory(prefix="slipway-service-") as place, socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        folder = Path(place)
+        env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        env |= {"PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"), "SLIPWAY_LAME_DUCK_SECONDS": "0", **variables}
+        argv = [sys.executable, "-m", "gunicorn", "--config", str(config), "--bind", f"{LOOPBACK}:{port}"]
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(argv, cwd=FOLDER, env=env, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _wait(process, f"http://{LOOPBACK}:{port}", folder / "log")
+            yield Served(f"http://{LOOPBACK}:{port}", folder / "metrics")
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    import requests
+    from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+    def ready() -> None:
+        if process.poll() is not None:
+            raise Stop(f"the service did not start: {log.read_text()[-300:]}", Code.COULD_NOT_RUN)
+        requests.get(f"{url}/ready", timeout=2).raise_for_status()
+
+    waiting = Retrying(
+        stop=stop_after_delay(START_SECONDS),
+        wait=wait_fixed(0.1),
+        retry=retry_if_exception_type(requests.RequestException),
+    )
+    try:
+        waiting(ready)
+    except RetryError as error:
+        raise Stop("the service did not answer in time", Code.COULD_NOT_RUN) from error
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What hey measured. p99: seconds."""
+
+    per_second: float
+    p99: float
+
+
+def load(c: Context, url: str, seconds: int) -> Speed:
+    """As many requests as CLIENTS kept connections can make. Raises Stop (4) when one fails or nothing was measured."""
+    argv = [tools.path(c, "hey"), "-z", f"{seconds}s", "-c", str(CLIENTS), url + PATH]
+    report = run(c, argv, step="hey", timeout=seconds + 60, quiet=True).stdout
+    rate, p99 = re.search(r"Requests/sec:\s+([\d.]+)", report), re.search(r"99%+ in ([\d.]+) secs", report)
+    other = [code for code in re.findall(r"^\s*\[(\d+)\]\t", report, flags=re.MULTILINE) if code != "200"]
+    if not rate or not p99 or other:
+        raise Stop(f"the load measured nothing usable: {' '.join(report.split())[-200:]}", Code.COULD_NOT_RUN)
+    return Speed(float(rate[1]), float(p99[1]))
+
+
+@contextmanager
+def sink() -> Iterator[tuple[str, Callable[[], int]]]:
+    """An OTLP endpoint that takes everything and keeps nothing, and how many bytes it took."""
+    taken = [0]
+
+    class Receiver(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            taken[0] += len(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer((LOOPBACK, 0), Receiver)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://{LOOPBACK}:{server.server_address[1]}", lambda: taken[0]
+    finally:
+        server.shutdown()
+        server.server_close()

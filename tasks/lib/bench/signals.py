@@ -1,0 +1,127 @@
+"""Rows about the service's signals: what they cost a request, and what a scrape costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tasks.lib.bench import service
+from tasks.lib.bench.rows import Row
+from tasks.lib.bench.service import Served, Speed
+from tasks.lib.bench.stage import DATA, Stage, median, spread
+from tasks.lib.errors import Code, Stop
+
+ROUNDS = 7
+ROUND_SECONDS = 4
+WARM_SECONDS = 2
+WORKERS = {"SLIPWAY_WORKERS": "2"}
+SHARE = 0.9  # of the requests per second that must be left
+SCRAPES = 60
+SERIES = 1000
+ROUTES = 45
+
+
+def throughput(stage: Stage) -> Row:
+    """The service under full load with traces, metrics and logs sent to a collector, against all of it off."""
+    on, off, sent = _compare(stage)
+    ours, raw = [1000 / one.per_second for one in on], [1000 / one.per_second for one in off]
+    share = median([a.per_second / b.per_second for a, b in zip(on, off, strict=True)])
+    return Row(
+        name="signals",
+        what="a request with all signals on, under full load",
+        unit="ms",
+        ours=median(ours),
+        raw=median(raw),
+        raw_what="the same service with all of it off, same number of processes",
+        limit_ratio=round(1 / SHARE, 3),
+        notes=[
+            f"{share:.2f} of the requests per second; on {spread([one.per_second for one in on])}; "
+            f"off {spread([one.per_second for one in off])}; {sent / 1e6:.1f} MB sent to a collector",
+        ],
+    )
+
+
+def slowest(stage: Stage) -> Row:
+    """The slowest hundredth of the requests under full load, all signals on against all of it off."""
+    on, off, _ = _compare(stage)
+    return Row(
+        name="signals-p99",
+        what="p99 of a request with all signals on, under full load",
+        unit="ms",
+        ours=median([one.p99 * 1000 for one in on]),
+        raw=median([one.p99 * 1000 for one in off]),
+        raw_what="the same service with all of it off, same number of processes",
+        limit_ratio=1.15,
+        notes=[f"on {spread([one.p99 * 1000 for one in on])}; off {spread([one.p99 * 1000 for one in off])}"],
+    )
+
+
+def _compare(stage: Stage) -> tuple[list[Speed], list[Speed], int]:
+    """Rounds of load in turn, first on, then off; bytes that were sent."""
+    on, off = [], []
+    with service.sink() as (endpoint, taken):
+        with (
+            service.serve(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **WORKERS) as sending,
+            service.serve(**WORKERS) as silent,
+        ):
+            for one in (sending, silent):
+                service.load(stage.c, one.url, WARM_SECONDS)
+            for _ in range(ROUNDS):
+                on.append(service.load(stage.c, sending.url, ROUND_SECONDS))
+                off.append(service.load(stage.c, silent.url, ROUND_SECONDS))
+        if not taken():
+            raise Stop("nothing was sent to the collector", Code.COULD_NOT_RUN)
+        return on, off, taken()
+
+
+def _all_there(served: Served, files: int) -> None:
+    """Waits until the master and each worker have written both of their files."""
+    end = time.monotonic() + service.START_SECONDS
+    while len(list(served.metrics.glob("*.db"))) < files:
+        if time.monotonic() > end:
+            raise Stop("not all workers started", Code.COULD_NOT_RUN)
+        time.sleep(0.05)
+    time.sleep(1)  # the last one is still filling its file
+
+
+def scrape(stage: Stage) -> Row:
+    """What /metrics takes with four workers and a thousand series, against the client library on the same files."""
+    import requests
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.multiprocess import MultiProcessCollector
+    from prometheus_client.openmetrics.exposition import generate_latest
+
+    def times(work: Callable[[], object]) -> list[float]:
+        taken = []
+        for _ in range(SCRAPES):
+            began = time.perf_counter()
+            work()
+            taken.append((time.perf_counter() - began) * 1000)
+        return sorted(taken)
+
+    variables = {"SLIPWAY_WORKERS": "4", "SLIPWAY_BENCH_ROUTES": str(ROUTES)}
+    with service.serve(DATA / "many_series.conf.py", **variables) as served, requests.Session() as session:
+        session.headers["Accept"] = "application/openmetrics-text"
+
+        def raw() -> None:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, str(served.metrics))
+            generate_latest(registry)
+
+        _all_there(served, 2 * (1 + 4))
+        text = session.get(f"{served.url}/metrics", timeout=10).text
+        series = sum(not line.startswith("#") for line in text.splitlines())
+        if series < SERIES:
+            raise Stop(f"{series} series are fewer than {SERIES}", Code.COULD_NOT_RUN)
+        ours = times(lambda: session.get(f"{served.url}/metrics", timeout=10))
+        alone = times(raw)
+    return Row(
+        name="metrics",
+        what=f"/metrics with 4 workers and {series} series",
+        unit="ms",
+        ours=median(ours),
+        raw=median(alone),
+        raw_what="prometheus_client in one process on the same files, without HTTP",
+        limit=20,
+        notes=[f"median of {SCRAPES}; slowest {ours[-1]:.1f} ms"],
+    )
