@@ -139,7 +139,8 @@ CAUSES = {
             "SSLError",
             "HTTPClientError",
         ),
-        r"no such host|connection refused|i/o timeout|request send failed|dial tcp|TLS handshake timeout",
+        r"no such host|connection refused|i/o timeout|request send failed|dial tcp|TLS handshake timeout"
+        r"|connection reset by peer|closed network connection|context deadline exceeded",
         "AWS does not answer{place}: no network, a proxy, or a region that does not exist",
         "./inv doctor",
     ),
