@@ -14,7 +14,6 @@ from tasks.lib.infra.terraform import CHANGE_SECONDS, Terraform, followed
 
 LOG = "apply.jsonl"  # what the last apply did; it outlives a plan
 NAMES = ("identifier", "bucket", "name", "id")  # attributes by which a person knows a resource, best first
-SETTLED = "settled.tfplan"
 
 
 def known_as(change: Change) -> str:
@@ -73,16 +72,9 @@ def apply(terraform: Terraform, plan: Plan, verb: str = "apply") -> None:
 
 def _settle(terraform: Terraform) -> None:
     """Takes over what providers read differently after the last change (a security group's rules, default settings)."""
-    file = terraform.place.work / SETTLED
-    step = "infra.apply: read the world again"
-    words = ["-refresh-only", "-detailed-exitcode", f"-out={file}", terraform.waiting, *terraform.values]
-    try:
-        with terminal.step("Read the world again"):
-            exited, _ = terraform.lines("plan", *words, step=step, ok=(0, 2))
-            if exited == 2:
-                terraform.lines("apply", terraform.waiting, file, step=step)
-    finally:
-        file.unlink(missing_ok=True)
+    words = ["-refresh-only", "-auto-approve", terraform.waiting, *terraform.values]
+    with terminal.step("Read the world again"):
+        terraform.lines("apply", *words, step="infra.apply: read the world again")
 
 
 def unrecorded(terraform: Terraform) -> list[tuple[str, str]]:

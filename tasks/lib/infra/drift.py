@@ -12,6 +12,7 @@ from tasks.lib.infra.terraform import Terraform
 
 WIDTH = 60  # characters of a value in the table
 PLAN = "drift.tfplan"
+CLOCKS = {"latest_restorable_time"}  # attributes that move by themselves
 
 
 def find(terraform: Terraform) -> list[Change]:
@@ -34,7 +35,7 @@ def rows(drift: list[Change]) -> list[tuple[str, str, str, str]]:
         if change.action == Action.DELETE:
             found.append((change.address, "(all of it)", "there", "gone"))
             continue
-        for name in change.changed:
+        for name in (name for name in change.changed if name not in CLOCKS):
             recorded, real = change.before.get(name), change.after.get(name)
             if recorded or real or isinstance(recorded, (bool, int)):  # none and empty are the same to AWS
                 found.append((change.address, name, *_different(recorded, real)))
