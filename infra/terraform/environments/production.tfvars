@@ -10,7 +10,7 @@ subnets = {
 }
 
 cluster = {
-  administrators = ["arn:aws:iam::444455556666:role/platform-admin"]
+  administrators = ["arn:aws:iam::222222222222:role/platform-admin"]
 }
 
 nodes = {
@@ -30,8 +30,8 @@ database = {
 
 # This environment outlives the others, so it holds the images of all.
 registry = {
-  pull_accounts = ["111122223333"]
-  push_roles    = ["arn:aws:iam::111122223333:role/slipway-staging-gitlab"]
+  pull_accounts = ["111111111111"]
+  push_roles    = ["arn:aws:iam::111111111111:role/slipway-staging-gitlab"]
 }
 
 gitlab = {

@@ -13,7 +13,7 @@ subnets = {
 }
 
 cluster = {
-  administrators = ["arn:aws:iam::111122223333:role/platform-admin"]
+  administrators = ["arn:aws:iam::111111111111:role/platform-admin"]
 }
 
 database = {
@@ -24,7 +24,7 @@ database = {
 # One repository for both, in production's account: what was tried in staging is, byte for byte, what goes on.
 registry = {
   create     = false
-  account_id = "444455556666"
+  account_id = "222222222222"
 }
 
 gitlab = {
