@@ -139,6 +139,22 @@ def test_staging_uses_the_images_of_production(plans: dict[str, list[Resource]])
     assert {rule["selection"]["tagStatus"] for rule in json.loads(lifecycle["policy"])["rules"]} == {"untagged"}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["staging", "production"])
+def test_trivy_finds_nothing_but_a_bucket_without_an_access_log(tmp_path: Path, name: str) -> None:
+    words = ["config", "--skip-check-update", "--misconfig-scanners", "terraform", "--cache-dir", tmp_path / "cache"]
+    words += ["--tf-vars", ROOT / f"environments/{name}.tfvars", "--format", "json", "--output", tmp_path / "out", ROOT]
+    done = subprocess.run(
+        [tools.path(Context(), "trivy"), *words], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "out").read_text(encoding="utf-8"))["Results"]
+    assert sum(one["MisconfSummary"]["Successes"] for one in results) > 80
+    found = {(one["ID"], one["Severity"]) for result in results for one in result.get("Misconfigurations") or []}
+    # Without deletion protection: what `protected = false` means.
+    assert found == {("AWS-0089", "LOW"), *([] if name == "production" else [("AWS-0177", "MEDIUM")])}
+
+
 HARNESS = """
 variable "protected" { type = bool }
 variable "version_of_it" { type = string }
