@@ -193,8 +193,13 @@ def test_only_gates_fail_on_findings_and_they_judge_all_that_was_scanned(jobs: J
 
 
 def test_releases_can_be_signed_by_the_pipeline_itself(jobs: Jobs) -> None:
-    assert jobs["push"]["id_tokens"] == {"SIGSTORE_ID_TOKEN": {"aud": "sigstore"}}
-    assert {name for name, job in jobs.items() if "id_tokens" in job} == {"push", *INFRA}
+    assert jobs["push"]["id_tokens"]["SIGSTORE_ID_TOKEN"] == {"aud": "sigstore"}
+    assert {name for name, job in jobs.items() if "id_tokens" in job} == {"push", *DEPLOYS, *INFRA}
+
+
+def test_registry_and_cluster_on_aws_are_reached_by_the_tokens_of_jobs(jobs: Jobs) -> None:
+    for name in ("push", *DEPLOYS):
+        assert jobs[name]["id_tokens"]["AWS_ID_TOKEN"] == {"aud": "https://gitlab.com"}, name
 
 
 def test_aws_is_reached_by_the_tokens_of_jobs_and_the_plan_that_was_seen_is_the_one_applied(jobs: Jobs) -> None:
