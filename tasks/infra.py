@@ -61,8 +61,10 @@ def plan(c: Context, env: str = "local") -> None:
 
 
 @task(auto_shortflags=False, iterable=["confirm"], help={"env": words.ENV, "yes": words.YES, "confirm": CONFIRM})
-def apply(c: Context, confirm: list[str], env: str = "local", yes: bool = False) -> None:
-    """Apply the saved plan of this commit, if nothing changed since.
+def apply(c: Context, confirm: list[str] | None = None, env: str = "local", yes: bool = False) -> None:
+    """Apply the saved plan, if nothing changed since.
+
+    It must be of this commit, environment and variables, and is used once.
 
     Asks; a resource with state is destroyed or replaced only when its name is typed, or given with --confirm.
 
@@ -81,7 +83,7 @@ def apply(c: Context, confirm: list[str], env: str = "local", yes: bool = False)
         if found.empty:
             terminal.good(f"{env} is what the files say; nothing to apply")
             return
-        applying.agree(here, found, "apply", yes, confirm)
+        applying.agree(here, found, yes, confirm or [])
         applying.apply(ready, found)
     terminal.good(f"{env} is what commit {here.commit[:12]} says: {len(found.acting)} changes made")
 
@@ -96,7 +98,9 @@ def apply(c: Context, confirm: list[str], env: str = "local", yes: bool = False)
         "confirm": "the environment's name, where it is protected",
     },
 )
-def destroy(c: Context, confirm: list[str], env: str = "local", yes: bool = False, i_know: bool = False) -> None:
+def destroy(
+    c: Context, confirm: list[str] | None = None, env: str = "local", yes: bool = False, i_know: bool = False
+) -> None:
     """Take everything of an environment away.
 
     Shows what that is and asks. An environment that is `protected` wants --i-know and its name as well.
@@ -107,7 +111,7 @@ def destroy(c: Context, confirm: list[str], env: str = "local", yes: bool = Fals
     from tasks.lib.infra import applying, destroying, place, plans, showing, terraform
 
     environment = settings.load(env)
-    destroying.allow(environment, i_know, confirm)
+    destroying.allow(environment, i_know, confirm or [])
     here = place.describe(c, environment)
     with terraform.ready(c, here) as ready:
         found = plans.make(ready, destroy=True)
@@ -253,7 +257,7 @@ def ssh_key(c: Context, env: str = "local", file: str = "") -> None:
 
 @task(auto_shortflags=False, help={"env": words.ENV})
 def policy(c: Context, env: str = "local") -> None:
-    """Hold the Terraform files, and a saved plan, against the rules.
+    """Hold the files, or a saved plan, against our rules.
 
     Exit 3 when one is broken. Without a saved plan of this commit, only what the files say is looked at.
 

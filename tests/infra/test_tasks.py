@@ -118,19 +118,19 @@ def lost(name: str = "orders") -> Plan:
 
 def test_what_holds_state_goes_only_when_its_name_is_typed(world: World) -> None:
     with pytest.raises(Stop, match="Its name was not typed; nothing was changed") as caught:
-        applying.agree(world.place(), lost(), "apply", True, [])
+        applying.agree(world.place(), lost(), True, [])
     assert caught.value.code == Code.REFUSED
     assert caught.value.fix.endswith("--confirm orders")
     with pytest.raises(Stop):
-        applying.agree(world.place(), lost(), "apply", True, ["other"])
-    applying.agree(world.place(), lost(), "apply", True, ["orders"])
-    applying.agree(world.place(), lost(), "apply", True, ["aws_db_instance.this"])
+        applying.agree(world.place(), lost(), True, ["other"])
+    applying.agree(world.place(), lost(), True, ["orders"])
+    applying.agree(world.place(), lost(), True, ["aws_db_instance.this"])
 
 
 def test_where_nobody_can_be_asked_agreement_is_demanded(world: World) -> None:
     asking = World(world.c, world.repo, world.env.model_copy(update={"ask": True}))
     with pytest.raises(Stop, match="add --yes"):
-        applying.agree(asking.place(), Plan(format_version="1.2"), "apply", False, [])
+        applying.agree(asking.place(), Plan(format_version="1.2"), False, [])
 
 
 def test_production_is_protected_by_its_file_and_not_by_its_name() -> None:

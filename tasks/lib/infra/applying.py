@@ -21,7 +21,7 @@ def known_as(change: Change) -> str:
     return next((str(change.before[name]) for name in NAMES if change.before.get(name)), change.address)
 
 
-def agree(place: Place, plan: Plan, verb: str, yes: bool, typed: Iterable[str]) -> None:
+def agree(place: Place, plan: Plan, yes: bool, typed: Iterable[str]) -> None:
     """Asks for the whole, and by name for each resource with state that would be lost.
 
     typed: names given beforehand (--confirm). Raises Stop: refused (5) when a name was not typed or the answer is No.
@@ -34,8 +34,8 @@ def agree(place: Place, plan: Plan, verb: str, yes: bool, typed: Iterable[str]) 
         lost = f"{change.address} ({known_as(change)}) would be {change.action.value}d; lost: {change.loses}"
         if terminal.is_terminal() and terminal.ask(f"{lost}. Type its name to agree") in names:
             continue
-        fix = f"./inv infra.{verb} --env {place.name} --confirm {known_as(change)}"
-        raise Stop(f"infra.{verb}: {lost}. Its name was not typed; nothing was changed", Code.REFUSED, fix)
+        fix = f"./inv infra.apply --env {place.name} --confirm {known_as(change)}"
+        raise Stop(f"infra.apply: {lost}. Its name was not typed; nothing was changed", Code.REFUSED, fix)
     if place.env.ask:
         terminal.confirm(f"Apply this to {place.name} ({place.infra.account_id}, {place.infra.region})?", yes)
 

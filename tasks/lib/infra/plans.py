@@ -75,9 +75,9 @@ def _bind(place: Place, file: Path, destroy: bool) -> Binding:
     )
 
 
-def load(place: Place, destroys: bool = False) -> Binding:
+def load(place: Place) -> Binding:
     """The binding of the saved plan, held against what is now. Raises Stop (5) and says what differs."""
-    fix = f"./inv infra.{'destroy' if destroys else 'plan'} --env {place.name}"
+    fix = f"./inv infra.plan --env {place.name}"
     file, binding = place.saved / PLAN, place.saved / BINDING
     if not (file.is_file() and binding.is_file()):
         raise Stop(f"infra.apply: there is no saved plan of {place.name}", Code.REFUSED, fix)
@@ -85,7 +85,7 @@ def load(place: Place, destroys: bool = False) -> Binding:
         saved = Binding.model_validate_json(binding.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
         raise Stop(f"infra.apply: {BINDING} beside the saved plan is damaged", Code.REFUSED, fix) from error
-    now = _bind(place, file, destroys)
+    now = _bind(place, file, destroy=False)
     if why := differs(saved, now, timedelta(hours=place.infra.plan_hours)):
         raise Stop(f"infra.apply: the saved plan {why}", Code.REFUSED, fix)
     return saved
