@@ -23,6 +23,7 @@ def load_all() -> set[str]:
     import gunicorn.app.wsgiapp
     import gunicorn.glogging
     import gunicorn.workers.gthread
+    import prometheus_client.multiprocess  # noqa: F401 - when a worker ends
     import urllib3
     from slipway_service import boot, clock, logs, signals, wsgi  # noqa: F401
 
