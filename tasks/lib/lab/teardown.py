@@ -29,9 +29,8 @@ def down(c: Context) -> bool:
         return False
     moto.down(home)
     known = state.read(home)
-    if (
-        os.geteuid() != 0 and "moto_port" in known and not known.get("parts")
-    ):  # moto was all there was: any user may start it
+    # Moto is all that this home ever had. The network belongs to the machine, and there to another home's lab.
+    if "moto_port" in known and "ready" not in known:
         delete(home)
         return True
     if os.geteuid() != 0:
