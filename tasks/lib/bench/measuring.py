@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from invoke.context import Context
 
 from tasks.lib import terminal
-from tasks.lib.bench import downtime, listing, platform, scanning, signals, sizes, verifying, way
+from tasks.lib.bench import building, downtime, listing, platform, scanning, signals, sizes, verifying, way
 from tasks.lib.bench.rows import Row
 from tasks.lib.bench.stage import Stage
 from tasks.lib.errors import Code, Stop
@@ -23,6 +23,8 @@ MEASURES: dict[str, Callable[[Stage], Row]] = {
     "secrets": scanning.history,
     "secrets-push": scanning.push,
     "image": sizes.added,
+    "infra": building.apply,
+    "infra-drift": building.drift,
     "verify": verifying.verify,
     "arrive": way.arrive,
     "rollback": way.rollback,
