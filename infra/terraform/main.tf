@@ -56,12 +56,12 @@ module "registry" {
   source = "./modules/registry"
   count  = var.registry.create ? 1 : 0
 
-  name          = var.registry.name
-  key_arn       = module.encryption.key_arn
-  protected     = var.protected
-  pull_accounts = var.registry.pull_accounts
-  push_roles    = var.registry.push_roles
-  untagged_days = var.registry.untagged_days
+  name            = var.registry.name
+  key_arn         = module.encryption.key_arn
+  protected       = var.protected
+  pull_accounts   = var.registry.pull_accounts
+  push_roles      = var.registry.push_roles
+  disposable_days = var.registry.disposable_days
 }
 
 module "cluster" {

@@ -242,16 +242,16 @@ variable "registry" {
   description = <<-EOT
     The image repository. name: what environment.yaml calls it. create: one environment makes it, the one that lasts
     longest; the others name its account_id ("" for their own account). pull_accounts: other accounts whose clusters
-    run images of it. push_roles: ARNs of roles of other accounts that push. untagged_days: when an image without a tag
-    is deleted; one with a tag never is.
+    run images of it. push_roles: ARNs of roles of other accounts that push. disposable_days: when an image whose tags all
+    begin with try- is deleted; nothing else ever is.
   EOT
   type = object({
-    name          = optional(string, "slipway-service")
-    create        = optional(bool, true)
-    account_id    = optional(string, "")
-    pull_accounts = optional(list(string), [])
-    push_roles    = optional(list(string), [])
-    untagged_days = optional(number, 14)
+    name            = optional(string, "slipway-service")
+    create          = optional(bool, true)
+    account_id      = optional(string, "")
+    pull_accounts   = optional(list(string), [])
+    push_roles      = optional(list(string), [])
+    disposable_days = optional(number, 14)
   })
   default  = {}
   nullable = false
@@ -261,8 +261,8 @@ variable "registry" {
     error_message = "registry: an account is twelve digits."
   }
   validation {
-    condition     = var.registry.untagged_days >= 1
-    error_message = "registry.untagged_days: at least 1."
+    condition     = var.registry.disposable_days >= 1
+    error_message = "registry.disposable_days: at least 1."
   }
 }
 

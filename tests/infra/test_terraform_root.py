@@ -136,7 +136,7 @@ def test_production_is_protected_and_the_others_can_be_ended(plans: dict[str, li
 def test_staging_uses_the_images_of_production(plans: dict[str, list[Resource]]) -> None:
     assert [one["address"] for one in plans["staging"] if one["type"].startswith("aws_ecr")] == []
     (lifecycle,) = of_type(plans["production"], "aws_ecr_lifecycle_policy")
-    assert {rule["selection"]["tagStatus"] for rule in json.loads(lifecycle["policy"])["rules"]} == {"untagged"}
+    assert [rule["selection"]["tagPatternList"] for rule in json.loads(lifecycle["policy"])["rules"]] == [["try-*"]]
 
 
 @pytest.mark.slow

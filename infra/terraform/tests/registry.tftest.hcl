@@ -1,12 +1,12 @@
 mock_provider "aws" {}
 
 variables {
-  name          = "slipway-service"
-  key_arn       = "arn:aws:kms:us-east-1:123456789012:key/1"
-  protected     = true
-  pull_accounts = ["111122223333"]
-  push_roles    = []
-  untagged_days = 14
+  name            = "slipway-service"
+  key_arn         = "arn:aws:kms:us-east-1:123456789012:key/1"
+  protected       = true
+  pull_accounts   = ["111122223333"]
+  push_roles      = []
+  disposable_days = 14
 }
 
 run "nothing_that_may_run_is_ever_deleted" {
@@ -17,8 +17,8 @@ run "nothing_that_may_run_is_ever_deleted" {
   }
 
   assert {
-    condition     = alltrue([for rule in jsondecode(aws_ecr_lifecycle_policy.this.policy).rules : rule.selection.tagStatus == "untagged"])
-    error_message = "a rule deletes images that have a tag: one of them may be running, or be what a rollback needs"
+    condition     = alltrue([for rule in jsondecode(aws_ecr_lifecycle_policy.this.policy).rules : rule.selection.tagStatus == "tagged" && rule.selection.tagPatternList == ["try-*"]])
+    error_message = "a rule deletes more than trials: a commit's image may run or be rolled back to, and records have no tag"
   }
   assert {
     condition     = !aws_ecr_repository.this.force_delete

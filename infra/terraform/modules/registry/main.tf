@@ -19,20 +19,20 @@ resource "aws_ecr_repository" "this" {
   }
 }
 
-# ECR does not know what a cluster runs. So no rule ever deletes an image with a tag: every release has its SHA tag for
-# ever, signatures, records and bills of materials have theirs (sha256-...), and `latest` only moves off images that
-# have a SHA tag too. What is left without one is a push that never became a release.
+# ECR does not know what a cluster runs, and its rules take signatures and records, which have no tag where a registry
+# knows referrers, for images like any other. So nothing expires but what somebody pushed as a trial.
 resource "aws_ecr_lifecycle_policy" "this" {
   repository = aws_ecr_repository.this.name
   policy = jsonencode({
     rules = [{
       rulePriority = 1
-      description  = "Untagged images only: a tagged one may be running, or be what a rollback needs"
+      description  = "Trials only: what has a commit's tag may run or be rolled back to, and its record has no tag"
       selection = {
-        tagStatus   = "untagged"
-        countType   = "sinceImagePushed"
-        countUnit   = "days"
-        countNumber = var.untagged_days
+        tagStatus      = "tagged"
+        tagPatternList = ["try-*"]
+        countType      = "sinceImagePushed"
+        countUnit      = "days"
+        countNumber    = var.disposable_days
       }
       action = { type = "expire" }
     }]

@@ -28,8 +28,8 @@ variable "push_roles" {
   nullable    = false
 }
 
-variable "untagged_days" {
-  description = "Days until an image without a tag is deleted."
+variable "disposable_days" {
+  description = "Days until an image whose tags all begin with try- is deleted; nothing else ever is."
   type        = number
   nullable    = false
 }
