@@ -56,7 +56,7 @@ def _is_there(c: Context, target: Target, sha: str, image_id: str) -> bool:
         raise Stop(
             f"{target.repository} has another image of {sha[:12]}, and a commit's tag does not change there",
             Code.REFUSED,
-            f"./inv deploy --env {target.env.name} --release {sha[:12]} takes the one that is there",
+            f"./inv deploy --env {target.env.name} --release {sha[:12]}, which takes the one that is there",
         )
     return True
 

@@ -126,7 +126,7 @@ CAUSES = {
         r"(?:Resource|Repository)NotFoundException|NoSuch[A-Z]\w+|StatusCode: 404"
         r"|repository with name '(?P<subject>[^']+)' does not exist",
         "AWS does not have it{subject}",
-        "./inv infra.plan shows what is to be made",
+        "./inv infra.plan, which shows what is to be made",
     ),
     "unreachable": Cause(
         (),
