@@ -241,11 +241,11 @@ def test_the_docker_sdk_is_given_the_login_with_each_push(
 
 
 @pytest.mark.lab
+@pytest.mark.slow
 def test_a_real_engine_pushes_with_it(c: Context, here: Target) -> None:
     from tasks.lib import lab
 
-    up = lab.find()
-    assert up
+    up = lab.up(c)
     engine = Engine(docker_host=up.docker_host)
     with image.client(engine) as docker:
         docker.images.get(up.base_image).tag(image.LOCAL_NAME, tag=SHA)
