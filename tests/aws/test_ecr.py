@@ -41,6 +41,7 @@ def put(place: ecr.Place, tag: str, content: str, **more: object) -> str:
     return str(found["image"]["imageId"]["imageDigest"])
 
 
+@pytest.mark.slow
 def test_a_repository_is_made_once_with_its_rules(place: ecr.Place) -> None:
     assert ecr.describe(place) is None
     with pytest.raises(Stop, match="has no repository team/slipway-service") as caught:
@@ -55,6 +56,7 @@ def test_a_repository_is_made_once_with_its_rules(place: ecr.Place) -> None:
     assert ecr.ensure(place) == (made, False)
 
 
+@pytest.mark.slow
 def test_a_commits_tag_stays_and_latest_moves(place: ecr.Place) -> None:
     ecr.ensure(place)
     first, sha = put(place, "a" * 40, "1"), "a" * 40
@@ -68,6 +70,7 @@ def test_a_commits_tag_stays_and_latest_moves(place: ecr.Place) -> None:
     assert ecr.image(place, "sha256:" + "9" * 64) is None
 
 
+@pytest.mark.slow
 def test_a_repository_with_other_rules_is_corrected(place: ecr.Place) -> None:
     place.client().create_repository(repositoryName=place.name)
     before = ecr.describe(place)
@@ -97,6 +100,7 @@ def test_a_repository_whose_tags_move_is_left_alone(place: ecr.Place) -> None:
     assert found.mutability == "MUTABLE"
 
 
+@pytest.mark.slow
 def test_what_is_attached_to_an_image_that_is_needed_is_needed(place: ecr.Place) -> None:
     place.client().create_repository(repositoryName=place.name)
     sha = "a" * 40
@@ -145,6 +149,7 @@ def test_the_region_is_the_hosts_and_a_registry_may_be_another_accounts(infra: I
     assert ecr.Place(infra, "127.0.0.1:5000/team/service").registry == {}
 
 
+@pytest.mark.slow
 def test_the_lifecycle_policy(place: ecr.Place) -> None:
     ecr.ensure(place)
     assert lifecycle.policy(place) is None
@@ -217,6 +222,7 @@ def test_an_environment_needs_what_runs_and_what_it_may_go_back_to() -> None:
         ("ServerException", f"broken, {'A' * 200}", r"AWS says ServerException: broken, \*\*\*'"),
     ],
 )
+@pytest.mark.slow
 def test_what_ecr_refuses_is_one_sentence(somebody: None, code: str, message: str, told: str) -> None:
     with Aws(code, message) as aws:
         here = ecr.Place(Infra(account=ACCOUNT, region=REGION, endpoint=aws.url), f"{HOST}/team/service")
@@ -227,6 +233,7 @@ def test_what_ecr_refuses_is_one_sentence(somebody: None, code: str, message: st
     assert "\n" not in caught.value.sentence
 
 
+@pytest.mark.slow
 def test_a_user_without_rights_is_told_which_one_is_missing(nobody: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """moto's own judgement of IAM policies."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")

@@ -72,6 +72,7 @@ def make(infra: Infra) -> None:
 # --------------------------------------------------------------------------------------------------------- token
 
 
+@pytest.mark.slow
 def test_sts_takes_the_token_and_says_whose_it_is(somebody: None) -> None:
     with mock_aws():
         made = eks.token(Infra(account=ACCOUNT, region=REGION), CLUSTER)
@@ -115,6 +116,7 @@ def test_without_credentials_no_token_is_signed() -> None:
 # ------------------------------------------------------------------------------------------------------- cluster
 
 
+@pytest.mark.slow
 def test_a_cluster_is_found(infra: Infra) -> None:
     make(infra)
     found = eks.describe(infra, CLUSTER)
@@ -128,6 +130,7 @@ def test_a_cluster_that_is_not_there(infra: Infra) -> None:
     assert caught.value.code == Code.COULD_NOT_RUN
 
 
+@pytest.mark.slow
 def test_the_cluster_of_another_region_is_not_found(infra: Infra) -> None:
     make(infra)
     with pytest.raises(Stop, match="no EKS cluster of this name in us-west-2"):
@@ -135,6 +138,7 @@ def test_the_cluster_of_another_region_is_not_found(infra: Infra) -> None:
 
 
 @pytest.mark.parametrize("ask", [eks.configuration, eks.exec_credential])
+@pytest.mark.slow
 def test_another_account_gets_no_token(infra: Infra, ask: object) -> None:
     make(infra)
     assert callable(ask)
@@ -142,6 +146,7 @@ def test_another_account_gets_no_token(infra: Infra, ask: object) -> None:
         ask(infra.model_copy(update={"account": OTHER}), CLUSTER)
 
 
+@pytest.mark.slow
 def test_another_account_gets_no_kubeconfig(infra: Infra, tmp_path: Path) -> None:
     make(infra)
     with pytest.raises(Stop, match=f"names {OTHER}"):
@@ -161,6 +166,7 @@ def test_another_account_gets_no_kubeconfig(infra: Infra, tmp_path: Path) -> Non
         ("ExpiredTokenException", "The security token included in the request is expired", "credentials are expired"),
     ],
 )
+@pytest.mark.slow
 def test_what_eks_refuses_is_one_sentence(somebody: None, code: str, message: str, told: str) -> None:
     with Aws(code, message, 403) as aws, pytest.raises(Stop, match=told) as caught:
         eks.configuration(Infra(account=ACCOUNT, region=REGION, endpoint=aws.url), CLUSTER)
@@ -169,6 +175,7 @@ def test_what_eks_refuses_is_one_sentence(somebody: None, code: str, message: st
 
 
 @pytest.mark.parametrize(("status", "ready"), [("CREATING", False), ("UPDATING", True), ("FAILED", False)])
+@pytest.mark.slow
 def test_a_cluster_that_is_not_ready(infra: Infra, monkeypatch: pytest.MonkeyPatch, status: str, ready: bool) -> None:
     make(infra)
     real = session.client(infra, "eks")
@@ -260,6 +267,7 @@ def here(c: Context, infra: Infra, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return targets.of(c, env)
 
 
+@pytest.mark.slow
 def test_the_client_shows_a_token_and_renews_it_before_it_ends(
     api: ApiServer, here: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +288,7 @@ def test_a_role_that_the_cluster_does_not_know(api: ApiServer, here: Target) -> 
     assert "docs/aws.md" in caught.value.fix
 
 
+@pytest.mark.slow
 def test_kubectl_gets_a_file_without_a_token_and_signs_one(
     c: Context, api: ApiServer, here: Target, infra: Infra, tmp_path: Path
 ) -> None:
@@ -297,6 +306,7 @@ def test_kubectl_gets_a_file_without_a_token_and_signs_one(
     assert identity_in(api.tokens[-1], infra.endpoint) == ACCOUNT
 
 
+@pytest.mark.slow
 def test_kubectl_is_told_why_there_is_no_token(
     c: Context, api: ApiServer, here: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:

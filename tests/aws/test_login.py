@@ -93,6 +93,7 @@ def push(c: Context, reference: str, folder: Path) -> None:
     subprocess.run([*words, "--new_tag", reference], check=True, capture_output=True, timeout=60, env=env)
 
 
+@pytest.mark.slow
 def test_made_logged_in_pushed_and_described(c: Context, here: Target, tmp_path: Path) -> None:
     where = ecr.Place(here.env.infra, here.repository)
     with pytest.raises(Stop, match="has no repository team/service"):
@@ -116,6 +117,7 @@ def test_without_the_login_the_registry_refuses(
         registry.digest(c, f"{here.repository}:{SHA}")
 
 
+@pytest.mark.slow
 def test_a_commits_tag_is_pushed_once(c: Context, here: Target, tmp_path: Path) -> None:
     ecr.ensure(ecr.Place(here.env.infra, here.repository))
     name = f"{here.repository}:{SHA}"
@@ -136,6 +138,7 @@ def test_another_account_pushes_and_asks_nothing(c: Context, here: Target) -> No
         registry.digest(c, f"{here.repository}:{SHA}")
 
 
+@pytest.mark.slow
 def test_no_file_and_no_argument_has_the_password(c: Context, here: Target, tmp_path: Path) -> None:
     ecr.ensure(ecr.Place(here.env.infra, here.repository))
     push(c, f"{here.repository}:{SHA}", tmp_path)
@@ -222,6 +225,7 @@ def _answer(connection: socket.socket, logins: list[dict[str, str]]) -> None:
             connection.sendall(head % (status, len(body)) + body)
 
 
+@pytest.mark.slow
 def test_the_docker_sdk_is_given_the_login_with_each_push(
     here: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,7 @@ def test_there_are_policies() -> None:
 
 
 @pytest.mark.parametrize("service", ["ecr", "eks"])
+@pytest.mark.slow
 def test_every_call_is_allowed_and_nothing_else(service: str) -> None:
     here = {action.partition(":")[2] for action in allowed() if action.startswith(f"{service}:")}
     asked = called(service)

@@ -26,6 +26,7 @@ def refused(infra: Infra, told: str) -> Stop:
     return caught.value
 
 
+@pytest.mark.slow
 def test_the_right_account_and_region(infra: Infra) -> None:
     found = session.identity(infra)
     assert found.account == ACCOUNT
@@ -38,6 +39,7 @@ def test_another_account_is_refused(infra: Infra) -> None:
 
 
 @pytest.mark.parametrize("name", session.REGION_VARIABLES)
+@pytest.mark.slow
 def test_a_process_that_was_told_another_region_is_refused(
     infra: Infra, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -78,12 +80,14 @@ def test_a_profile_that_does_not_exist(infra: Infra, monkeypatch: pytest.MonkeyP
         ),
     ],
 )
+@pytest.mark.slow
 def test_what_sts_refuses(somebody: None, code: str, message: str, status: int, told: str) -> None:
     with Aws(code, message, status, identity=True) as aws:
         refused(Infra(account=ACCOUNT, region=REGION, endpoint=aws.url), told)
         assert aws.asked == ["GetCallerIdentity"]
 
 
+@pytest.mark.slow
 def test_throttling_is_tried_again_and_then_told(somebody: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "ATTEMPTS", 3)
     with Aws("Throttling", "Rate exceeded", identity=True) as aws:
@@ -95,6 +99,7 @@ def test_nobody_answers(somebody: None) -> None:
     refused(Infra(account=ACCOUNT, region=REGION, endpoint="http://127.0.0.1:9"), r"does not answer at 127\.0\.0\.1:9")
 
 
+@pytest.mark.slow
 def test_an_answer_that_never_comes_has_a_deadline(somebody: None, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 

@@ -47,6 +47,7 @@ def env(infra: Infra, monkeypatch: pytest.MonkeyPatch) -> Environment:
     return made
 
 
+@pytest.mark.slow
 def test_nothing_is_made_where_nobody_can_be_asked(c: Context, env: Environment) -> None:
     with pytest.raises(Stop, match="add --yes") as caught:
         task.repository(c, env="staging", create=True)
@@ -54,6 +55,7 @@ def test_nothing_is_made_where_nobody_can_be_asked(c: Context, env: Environment)
     assert ecr.describe(showing.place(env)) is None
 
 
+@pytest.mark.slow
 def test_made_shown_and_made_only_once(c: Context, env: Environment, capsys: pytest.CaptureFixture[str]) -> None:
     task.repository(c, env="staging", create=True, yes=True)
     assert "IMMUTABLE_WITH_EXCLUSION, except latest" in capsys.readouterr().out
@@ -65,6 +67,7 @@ def test_made_shown_and_made_only_once(c: Context, env: Environment, capsys: pyt
     assert "no image that an environment needs would be deleted" in said
 
 
+@pytest.mark.slow
 def test_a_policy_that_would_delete_what_runs_fails(
     c: Context, env: Environment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

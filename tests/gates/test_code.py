@@ -151,6 +151,7 @@ def test_scanner_that_did_not_look_could_not_run(
 
 
 @pytest.mark.parametrize("off", ["bandit", "shellcheck"])
+@pytest.mark.slow
 def test_scanner_that_is_switched_off_could_not_run(
     c: Context, env: Environment, repo: Repo, use: Callable[[str, str], None], programs: dict[str, object], off: str
 ) -> None:

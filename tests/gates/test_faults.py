@@ -107,6 +107,7 @@ def test_without_a_fault_each_gate_finds_something(check: Check) -> None:
 
 
 @each_scanner
+@pytest.mark.slow
 def test_scanner_that_is_missing(
     check: Check, scanner: str, seconds: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -116,6 +117,7 @@ def test_scanner_that_is_missing(
 
 
 @each_scanner
+@pytest.mark.slow
 def test_scanner_that_is_killed_in_the_middle(
     check: Check, scanner: str, seconds: float, use: Use, programs: dict[str, Path]
 ) -> None:
@@ -124,6 +126,7 @@ def test_scanner_that_is_killed_in_the_middle(
 
 
 @each_scanner
+@pytest.mark.slow
 def test_scanner_that_is_too_slow(
     check: Check,
     gate: str,

@@ -25,6 +25,7 @@ LISTS = [
 
 
 @pytest.mark.parametrize("line", LISTS)
+@pytest.mark.slow
 def test_the_lists_run(line: str) -> None:
     assert line in LINES
     words = shlex.split(line, comments=True)

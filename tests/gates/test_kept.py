@@ -32,6 +32,7 @@ def web(tmp_path: Path) -> Iterator[WebServer]:
         yield running
 
 
+@pytest.mark.slow
 def test_what_broke_off_goes_on_from_there(web: WebServer) -> None:
     """300,000 bytes are four whole blocks and a part that is asked for again, with the last byte before it."""
     whole = places.serve(web, keep=2000)
@@ -58,6 +59,7 @@ def test_a_file_that_changed_meanwhile_is_not_glued_to_the_old_one(web: WebServe
 
 
 @pytest.mark.parametrize("without", ["ranges", "validators"])
+@pytest.mark.slow
 def test_a_server_that_cannot_resume_is_asked_for_all_of_it(web: WebServer, without: str) -> None:
     whole = places.serve(web, keep=2000)
     setattr(web, without, False)
@@ -121,6 +123,7 @@ def test_what_is_worse_never_replaces_what_is_kept(web: WebServer, env: Environm
     assert not list(home.glob(".made.*")) and not (home / "partial").exists()
 
 
+@pytest.mark.slow
 def test_a_tag_that_promises_no_bytes_is_nothing_to_go_on_from(web: WebServer) -> None:
     whole = places.serve(web, keep=2000)
     web.weak = True
@@ -129,6 +132,7 @@ def test_a_tag_that_promises_no_bytes_is_nothing_to_go_on_from(web: WebServer) -
     assert web.asked == [("/all.zip", "")] * 2 and places.content(web) == whole
 
 
+@pytest.mark.slow
 def test_a_slow_download_is_given_up_and_gone_on_with_later(web: WebServer) -> None:
     whole = places.serve(web, keep=2000)
     web.pace = 0.05

@@ -178,6 +178,7 @@ sources.refresh({web.url!r})
     assert places.content(web) == whole
 
 
+@pytest.mark.slow
 def test_a_reader_sees_the_old_or_the_new_one_and_never_half(web: WebServer) -> None:
     known = {places.serve(web, YESTERDAY + timedelta(minutes=number)) for number in range(12)}
     ended = threading.Event()

@@ -72,6 +72,7 @@ def test_from_a_registry_to_a_scan_that_production_accepts(
     ],
     ids=["ubuntu", "alpine", "a version that the database does not know"],
 )
+@pytest.mark.slow
 def test_the_system_of_the_image_is_the_one_that_is_proven(
     c: Context,
     production: Callable[..., Environment],
@@ -122,6 +123,7 @@ def test_offline_the_kept_one_is_used_said_and_judged(
     ],
     ids=["2020", "python only"],
 )
+@pytest.mark.slow
 def test_a_database_of_2020_and_one_of_python_only_could_not_run(
     c: Context, production: Callable[..., Environment], registry: str, tmp_path: Path, tag: str, said: str
 ) -> None:
@@ -135,6 +137,7 @@ def test_a_database_of_2020_and_one_of_python_only_could_not_run(
     assert caught.value.code == 4 and "gates.mirrors" in caught.value.fix
 
 
+@pytest.mark.slow
 def test_an_empty_file_with_valid_metadata_could_not_run(
     c: Context, production: Callable[..., Environment], registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.mark.parametrize("by", ["folder", "file URL", "web server"])
+@pytest.mark.slow
 def test_an_export_is_all_that_a_machine_without_a_network_needs(
     c: Context,
     production: Callable[..., Environment],
@@ -157,6 +158,7 @@ def test_the_settings_of_the_page_hold_and_the_first_are_the_defaults() -> None:
     assert settled[1].trivy_places[1] == "/mnt/stick/trivy/db.tar.gz"
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_page_do_what_it_says(
     c: Context,
     production: Callable[..., Environment],

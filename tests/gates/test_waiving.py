@@ -162,6 +162,7 @@ waiving.waive(Context(), sys.argv[3], waiving.Wish(), repo=Path(sys.argv[1]))
 
 
 @pytest.mark.parametrize(("last", "written"), [("y", True), ("", False)])
+@pytest.mark.slow
 def test_a_person_at_a_terminal_is_asked_for_everything(repo: Repo, scanned: str, last: str, written: bool) -> None:
     ours, theirs = pty.openpty()
     words = [sys.executable, "-c", ASKED, str(repo.path), str(paths.work()), scanned]

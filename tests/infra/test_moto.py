@@ -11,6 +11,7 @@ from tasks.lib.infra import moto
 from tasks.lib.lab import cgroups, layout, network, teardown
 
 
+@pytest.mark.slow
 def test_it_is_found_again_and_goes_alone(c: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIPWAY_LAB_HOME", str(tmp_path / "home"))
 

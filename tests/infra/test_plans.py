@@ -28,6 +28,7 @@ def refused(world: World) -> Stop:
     return caught.value
 
 
+@pytest.mark.slow
 def test_a_plan_is_applied_once_and_the_next_one_is_empty(world: World) -> None:
     planned = world.plan()
     assert [change.address for change in planned.acting] == ["terraform_data.one"]
@@ -47,6 +48,7 @@ def test_a_plan_is_applied_once_and_the_next_one_is_empty(world: World) -> None:
         assert caught.value.code == Code.REFUSED
 
 
+@pytest.mark.slow
 def test_a_plan_of_another_commit_is_refused(world: World) -> None:
     world.plan()
     world.write("README.md", "another commit")
@@ -55,6 +57,7 @@ def test_a_plan_of_another_commit_is_refused(world: World) -> None:
     assert "is of commit" in stop.sentence
 
 
+@pytest.mark.slow
 def test_changed_files_are_refused_where_the_environment_says_so(world: World) -> None:
     world.write("tf/environments/x.tfvars", 'word = "second"\n', commit=False)
     with pytest.raises(Stop, match=r"differ from the commit \(tf/environments/x.tfvars\)") as caught:
@@ -69,6 +72,7 @@ def test_changed_files_are_refused_where_the_environment_says_so(world: World) -
         ("tf/more.tf", "locals {}\n", "other Terraform files"),
     ],
 )
+@pytest.mark.slow
 def test_a_plan_of_other_files_is_refused(world: World, file: str, text: str, told: str) -> None:
     loose = World(world.c, world.repo, world.env.model_copy(update={"allow_dirty": True}))
     loose.write("tf/new.tf", "", commit=False)
@@ -77,12 +81,14 @@ def test_a_plan_of_other_files_is_refused(world: World, file: str, text: str, to
     assert told in refused(loose).sentence
 
 
+@pytest.mark.slow
 def test_a_variable_of_the_process_counts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.plan()
     monkeypatch.setenv("TF_VAR_seconds", "1")
     assert "other variables" in refused(world).sentence
 
 
+@pytest.mark.slow
 def test_a_plan_that_was_tampered_with_is_refused(world: World) -> None:
     world.plan()
     with (world.place().saved / plans.PLAN).open("ab") as file:
@@ -90,6 +96,7 @@ def test_a_plan_that_was_tampered_with_is_refused(world: World) -> None:
     assert "its digest differs" in refused(world).sentence
 
 
+@pytest.mark.slow
 def test_a_damaged_binding_is_refused(world: World) -> None:
     world.plan()
     (world.place().saved / plans.BINDING).write_text("{")
@@ -106,6 +113,7 @@ def test_a_damaged_binding_is_refused(world: World) -> None:
         ("destroys", True, "takes everything away"),
     ],
 )
+@pytest.mark.slow
 def test_each_part_of_the_binding_counts(world: World, key: str, value: Any, told: str) -> None:
     world.place().saved.mkdir(parents=True)
     (world.place().saved / plans.PLAN).write_bytes(b"plan")
@@ -116,6 +124,7 @@ def test_each_part_of_the_binding_counts(world: World, key: str, value: Any, tol
     assert "is stale" in plans.differs(old, now, timedelta(hours=1))
 
 
+@pytest.mark.slow
 def test_a_plan_of_a_state_that_is_gone_is_stale(world: World) -> None:
     world.plan("mine")
     world.plan("yours")

@@ -355,6 +355,7 @@ def number(case: tuple[str, str, str]) -> str:
 
 
 @pytest.mark.parametrize(("rule", "bad", "good"), CASES + TEXT_CASES, ids=map(number, CASES + TEXT_CASES))
+@pytest.mark.slow
 def test_each_rule_of_the_text(rule: str, bad: str, good: str, tmp_path: Path) -> None:
     assert rule in broken(text_says(tmp_path / "bad", bad))
     kept = text_says(tmp_path / "good", good)

@@ -26,6 +26,7 @@ Lock Info:
 """
 
 
+@pytest.mark.slow
 def test_the_state_bucket_is_made_once_and_brought_back_to_order(world: World) -> None:
     s3, infra = world.client("s3"), world.env.infra
     assert all(setting.holds for setting in bootstrap.settings(infra))
@@ -43,6 +44,7 @@ def test_plain_http_is_refused_where_there_is_more_than_that(world: World) -> No
     assert policy["Statement"][0]["Effect"] == "Deny"
 
 
+@pytest.mark.slow
 def test_without_a_bucket_the_next_line_is_bootstrap(world: World) -> None:
     with pytest.raises(Stop, match="bucket") as caught:
         world.change(state=State(bucket="nobody-made-this")).plan()
@@ -50,6 +52,7 @@ def test_without_a_bucket_the_next_line_is_bootstrap(world: World) -> None:
     assert "infra.bootstrap" in caught.value.fix
 
 
+@pytest.mark.slow
 def test_another_account_is_refused(world: World) -> None:
     with pytest.raises(Stop, match="123456789012") as caught:
         world.change(account="999999999999").plan()
@@ -68,6 +71,7 @@ def test_without_terraform_the_sentence_says_where_to_get_it(world: World, monke
     assert caught.value.code == Code.COULD_NOT_RUN
 
 
+@pytest.mark.slow
 def test_a_wrong_variable_is_configuration(world: World) -> None:
     world.write("tf/environments/x.tfvars", "")
     with pytest.raises(Stop, match="No value for required variable") as caught:
@@ -127,6 +131,7 @@ def test_what_holds_state_goes_only_when_its_name_is_typed(world: World) -> None
     applying.agree(world.place(), lost(), True, ["aws_db_instance.this"])
 
 
+@pytest.mark.slow
 def test_where_nobody_can_be_asked_agreement_is_demanded(world: World) -> None:
     asking = World(world.c, world.repo, world.env.model_copy(update={"ask": True}))
     with pytest.raises(Stop, match="add --yes"):
@@ -184,6 +189,7 @@ def test_a_key_pair_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
         ssh_key.make(file, "slipway-x")
 
 
+@pytest.mark.slow
 def test_nothing_of_a_credential_is_in_argv_or_in_what_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAQQQQQQQQQQQQQQQQ")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "Zk3" + "x" * 37)

@@ -200,6 +200,7 @@ def test_what_is_locked_survives(locked: Terraform, words: list[str]) -> None:
     assert "terraform_data.database" in locked.run("state", "list").stdout
 
 
+@pytest.mark.slow
 def test_a_lock_is_taken_off_in_two_steps(locked: Terraform) -> None:
     assert locked.run("state", "rm", "module.protection.terraform_data.lock").returncode == 0
     done = locked.run("destroy", "-auto-approve", "-var=protected=false", "-var=version_of_it=1")

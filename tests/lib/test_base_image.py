@@ -19,6 +19,7 @@ def dockerfile(folder: Path, base: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_tag_becomes_a_digest(shop: Shop, tmp_path: Path) -> None:
     name = f"{shop.here.repository}:{SHA}"
     found = base_image.pinned(shop.c, "", dockerfile(tmp_path, name))

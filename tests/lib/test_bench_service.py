@@ -11,6 +11,7 @@ from tasks.lib.bench.stage import DATA
 from tasks.lib.errors import Code, Stop
 
 
+@pytest.mark.slow
 def test_it_answers_with_many_series_and_ends() -> None:
     with service.serve(DATA / "many_series.conf.py", SLIPWAY_WORKERS="1", SLIPWAY_BENCH_ROUTES="3") as served:
         text = requests.get(f"{served.url}/metrics", timeout=10).text
@@ -25,12 +26,14 @@ def test_one_that_does_not_start_is_a_sentence() -> None:
     assert caught.value.code == Code.COULD_NOT_RUN
 
 
+@pytest.mark.slow
 def test_the_sink_counts_what_it_takes() -> None:
     with service.sink() as (endpoint, taken):
         assert requests.post(f"{endpoint}/v1/traces", data=b"12345", timeout=5).status_code == 200
         assert taken() == 5
 
 
+@pytest.mark.slow
 def test_answers_that_are_errors_are_no_measurement(c: Context) -> None:
     with (
         service.serve(SLIPWAY_WORKERS="1", SLIPWAY_FAULT_ERRORS="1") as served,

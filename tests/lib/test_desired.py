@@ -48,6 +48,7 @@ def test_the_first_deploy_fills_an_empty_remote(c: Context, world: World) -> Non
     assert "Slipway-By: Ann <ann@example.com>" in git(world.remote, "log", "-1", "--format=%B", "main")
 
 
+@pytest.mark.slow
 def test_publishing_brings_files_but_never_moves_a_release(c: Context, world: World) -> None:
     a = git(world.checkout, "rev-parse", "HEAD")
     deploy(c, world, a)
@@ -76,6 +77,7 @@ def test_publishing_never_removes_an_environment_that_another_branch_added(c: Co
     assert desired.fetch(c, target).release == release(sha)
 
 
+@pytest.mark.slow
 def test_an_older_release_is_superseded(c: Context, world: World) -> None:
     a = git(world.checkout, "rev-parse", "HEAD")
     b = world.commit("b")
@@ -143,6 +145,7 @@ def test_an_unreachable_remote_is_one_sentence(c: Context, world: World) -> None
     assert caught.value.code == Code.COULD_NOT_RUN
 
 
+@pytest.mark.slow
 def test_a_rejected_push_for_another_reason_is_told(c: Context, world: World) -> None:
     deploy(c, world, git(world.checkout, "rev-parse", "HEAD"))
     hook = world.remote / "hooks" / "pre-receive"

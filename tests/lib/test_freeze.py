@@ -24,6 +24,7 @@ def frozen(stages: Stages, until: datetime = EVENING) -> str:
     return sha
 
 
+@pytest.mark.slow
 def test_a_freeze_reads_back_from_its_commit(stages: Stages) -> None:
     frozen(stages)
     found = history.freeze(stages.events(stages.b), NOON + timedelta(hours=1))
@@ -34,6 +35,7 @@ def test_a_freeze_reads_back_from_its_commit(stages: Stages) -> None:
     assert "Slipway-Until: 2026-01-01T18:00:00+00:00" in log
 
 
+@pytest.mark.slow
 def test_promote_is_refused_while_it_holds(stages: Stages) -> None:
     sha = frozen(stages)
     refused = stages.refusal(60, sha)
@@ -44,12 +46,14 @@ def test_promote_is_refused_while_it_holds(stages: Stages) -> None:
     assert (refused.code, refused.fix) == (Code.REFUSED, "./inv unfreeze --env production --reason WHY")
 
 
+@pytest.mark.slow
 def test_it_ends_by_itself_at_its_time(stages: Stages) -> None:
     sha = frozen(stages)
     assert [stop.sentence.split(":")[0] for stop in stages.refusals(359.9, sha)] == ["frozen"]
     assert stages.refusals(360, sha) == []
 
 
+@pytest.mark.slow
 def test_it_ends_when_it_is_lifted_and_the_newest_freeze_counts(stages: Stages) -> None:
     sha = frozen(stages)
     stages.note(stages.b, 70, Action.UNFREEZE, "", reason="moved")
@@ -59,6 +63,7 @@ def test_it_ends_when_it_is_lifted_and_the_newest_freeze_counts(stages: Stages) 
     assert stages.refusals(121, sha) == []
 
 
+@pytest.mark.slow
 def test_deploy_and_bump_are_refused_as_promote_is(stages: Stages) -> None:
     """In staging, which needs no promotion; the transaction asks, so a freeze in between counts."""
     sha = git(stages.world.checkout, "rev-parse", "HEAD")
@@ -72,6 +77,7 @@ def test_deploy_and_bump_are_refused_as_promote_is(stages: Stages) -> None:
     assert delivery.bump(stages.a, release(sha)).release == release(sha)  # what runs there may be deployed again
 
 
+@pytest.mark.slow
 def test_rollback_stays_allowed(stages: Stages) -> None:
     a = git(stages.world.checkout, "rev-parse", "HEAD")
     stages.arrive(stages.a, 0, a)
@@ -85,6 +91,7 @@ def test_rollback_stays_allowed(stages: Stages) -> None:
     assert history.freeze(after.events, datetime.now(timezone.utc)) is not None
 
 
+@pytest.mark.slow
 def test_a_freeze_does_not_hide_a_rollback_that_was_not_finished(stages: Stages) -> None:
     """A rollback that was stopped before its proof is finished by the next one, also when a freeze came in between."""
     a = git(stages.world.checkout, "rev-parse", "HEAD")
@@ -103,6 +110,7 @@ def test_an_end_that_nobody_can_read_holds_until_it_is_lifted() -> None:
     assert history.freeze([found], EVENING + timedelta(days=999)) == found
 
 
+@pytest.mark.slow
 def test_a_guard_speaks_of_the_end_that_nobody_knows(stages: Stages) -> None:
     frozen(stages)
     state = stages.note(stages.b, 51, Action.FREEZE, "", reason="r")
@@ -151,6 +159,7 @@ def test_lengths_for_people() -> None:
     assert moments.length(timedelta(seconds=-1)) == "0 s"
 
 
+@pytest.mark.slow
 def test_the_two_tasks_write_what_the_guards_read(
     stages: Stages, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

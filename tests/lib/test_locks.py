@@ -34,6 +34,7 @@ def holder(lock: Path, seconds: float) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+@pytest.mark.slow
 def test_the_second_waits_and_says_for_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lock = tmp_path / "deep" / "lock"
     with holder(lock, 0.8):
@@ -43,6 +44,7 @@ def test_the_second_waits_and_says_for_what(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.count("waiting for the other's work in another process") == 1
 
 
+@pytest.mark.slow
 def test_it_does_not_wait_for_ever(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     with (

@@ -33,6 +33,7 @@ def promote(stages: Stages, sha: str, lift: bool = False) -> desired.State:
 # ------------------------------------------------------------------------------------------------------------ soak
 
 
+@pytest.mark.slow
 def test_a_release_that_soaked_is_promoted_as_the_very_lines_that_soaked(stages: Stages) -> None:
     sha = head(stages)
     stages.arrive(stages.a, 0, sha)
@@ -47,6 +48,7 @@ def test_a_release_that_soaked_is_promoted_as_the_very_lines_that_soaked(stages:
     assert desired.fetch(stages.c, stages.a.target).release == release(sha)
 
 
+@pytest.mark.slow
 def test_before_the_soak_is_over_it_is_refused(stages: Stages) -> None:
     sha = head(stages)
     stages.arrive(stages.a, 0, sha)
@@ -64,6 +66,7 @@ def test_before_the_soak_is_over_it_is_refused(stages: Stages) -> None:
     assert not desired.fetch(stages.c, stages.b.target).release
 
 
+@pytest.mark.slow
 def test_what_never_was_there_or_never_arrived_is_refused(stages: Stages) -> None:
     sha = head(stages)
     stages.arrive(stages.a, 0, sha)
@@ -87,6 +90,7 @@ def test_nothing_in_the_environment_before_is_refused(stages: Stages) -> None:
     assert caught.value.code == Code.REFUSED
 
 
+@pytest.mark.slow
 def test_an_earlier_release_that_soaked_may_be_named_and_one_that_did_not_may_not(stages: Stages) -> None:
     a = head(stages)
     stages.arrive(stages.a, 0, a)
@@ -106,6 +110,7 @@ def test_an_earlier_release_that_soaked_may_be_named_and_one_that_did_not_may_no
     assert refused.fix.startswith(f"./inv rollback --env staging --to {b[:12]}")
 
 
+@pytest.mark.slow
 def test_another_image_of_the_same_commit_soaks_anew(stages: Stages) -> None:
     sha = head(stages)
     stages.arrive(stages.a, 0, sha, "11111111")
@@ -114,6 +119,7 @@ def test_another_image_of_the_same_commit_soaks_anew(stages: Stages) -> None:
     assert stages.refusals(50, sha, image="11111111") == []
 
 
+@pytest.mark.slow
 def test_what_was_taken_back_there_is_refused_however_long_it_ran(stages: Stages) -> None:
     a = head(stages)
     stages.arrive(stages.a, 0, a)
@@ -130,6 +136,7 @@ def test_what_was_taken_back_there_is_refused_however_long_it_ran(stages: Stages
         promote(stages, b)
 
 
+@pytest.mark.slow
 def test_a_crash_that_the_cluster_remembers_starts_the_clock_again(stages: Stages) -> None:
     sha = head(stages)
     stages.arrive(stages.a, 0, sha)
@@ -194,6 +201,7 @@ def test_releases_come_from_where_the_settings_say(stages: Stages) -> None:
     assert caught.value.code == Code.USAGE
 
 
+@pytest.mark.slow
 def test_a_deploy_does_not_go_past_the_promotion(stages: Stages) -> None:
     sha = head(stages)
     stages.arrive(stages.a, 0, sha)
@@ -217,6 +225,7 @@ def promote_at(stages: Stages, minutes: float, sha: str, lift: bool = False) -> 
     return promote(stages, sha, lift)
 
 
+@pytest.mark.slow
 def test_an_older_release_does_not_replace_a_newer_one(stages: Stages) -> None:
     a = head(stages)
     stages.arrive(stages.a, 0, a)
@@ -242,6 +251,7 @@ def rolled_back(stages: Stages) -> tuple[str, str]:
     return a, b
 
 
+@pytest.mark.slow
 def test_a_rolled_back_release_is_on_hold_until_it_is_named_with_a_reason(stages: Stages) -> None:
     _, b = rolled_back(stages)
     refused = stages.refusal(101, b)
@@ -257,6 +267,7 @@ def test_a_rolled_back_release_is_on_hold_until_it_is_named_with_a_reason(stages
     assert [event.action for event in state.events][:2] == [Action.PROMOTE, Action.LIFT]
 
 
+@pytest.mark.slow
 def test_a_newer_release_ends_the_hold_and_one_that_was_there_before_does_not(stages: Stages) -> None:
     a = head(stages)
     stages.arrive(stages.a, 0, a)
@@ -301,6 +312,7 @@ def agreed(stages: Stages, sha: str, **env: str) -> approvals.Agreed:
     return approvals.of(stages.c, state, release(sha), stages.b.env.promotion.approvals, env)
 
 
+@pytest.mark.slow
 def test_as_many_different_people_as_asked_for_must_sign(stages: Stages, people: dict[str, Path]) -> None:
     sha = head(stages)
     stages.arrive(stages.a, 0, sha)
@@ -322,6 +334,7 @@ def test_as_many_different_people_as_asked_for_must_sign(stages: Stages, people:
     assert promote_at(stages, 66, sha).release == release(sha)
 
 
+@pytest.mark.slow
 def test_whose_signature_does_not_count(stages: Stages, people: dict[str, Path]) -> None:
     """The author's own, one that is not listed, none at all, and one under another image of the commit."""
     sha = head(stages)
@@ -339,6 +352,7 @@ def test_whose_signature_does_not_count(stages: Stages, people: dict[str, Path])
     ]
 
 
+@pytest.mark.slow
 def test_the_list_is_the_remotes_and_not_the_checkouts(stages: Stages, people: dict[str, Path], tmp_path: Path) -> None:
     sha = head(stages)
     approve(stages, 1, sha, people["eve"])
@@ -349,6 +363,7 @@ def test_the_list_is_the_remotes_and_not_the_checkouts(stages: Stages, people: d
     assert agreed(stages, head(stages)).names == []
 
 
+@pytest.mark.slow
 def test_one_key_under_two_names_is_one_approval(stages: Stages, people: dict[str, Path], tmp_path: Path) -> None:
     key = (tmp_path / "bob.pub").read_text().strip()
     sha = stages.world.commit("gitops/allowed_signers", f"bob@example.com {key}\nrob@example.com {key}\n")
@@ -357,6 +372,7 @@ def test_one_key_under_two_names_is_one_approval(stages: Stages, people: dict[st
     assert agreed(stages, sha).names == ["bob@example.com"]
 
 
+@pytest.mark.slow
 def test_a_key_that_is_no_longer_valid_or_no_longer_listed_does_not_count(
     stages: Stages, people: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -371,6 +387,7 @@ def test_a_key_that_is_no_longer_valid_or_no_longer_listed_does_not_count(
         assert agreed(stages, sha).names == []
 
 
+@pytest.mark.slow
 def test_a_signature_under_other_words_does_not_count(stages: Stages, people: dict[str, Path]) -> None:
     """An approval of one release, its words changed to name another."""
     sha = head(stages)
@@ -398,6 +415,7 @@ def test_without_a_key_approve_says_how_to_get_one(stages: Stages, monkeypatch: 
     assert approvals.own_key(stages.c, stages.world.checkout) == "/keys/mine.pub"
 
 
+@pytest.mark.slow
 def test_approve_signs_what_soaks_and_says_how_many_are_missing(
     stages: Stages, people: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -421,6 +439,7 @@ def test_approve_signs_what_soaks_and_says_how_many_are_missing(
     assert caught.value.code == Code.USAGE
 
 
+@pytest.mark.slow
 def test_why_names_where_a_commit_is_and_what_blocks_it(stages: Stages) -> None:
     a, b = rolled_back(stages)
     newer = stages.world.commit("newer")
@@ -450,6 +469,7 @@ JOB = {
 }
 
 
+@pytest.mark.slow
 def test_who_starts_the_protected_environments_job_is_one_approval(stages: Stages) -> None:
     sha = head(stages)
     stages.arrive(stages.a, 0, sha)
@@ -475,6 +495,7 @@ def refused_record(shop: Shop) -> Stop:
     return caught.value
 
 
+@pytest.mark.slow
 def test_only_a_signed_record_that_satisfies_the_policy_there_goes_on(shop: Shop) -> None:
     from tasks.lib.delivery import Delivery
 

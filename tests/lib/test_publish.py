@@ -51,6 +51,7 @@ def test_signing_again_adds_nothing_and_a_new_record_counts_at_once(shop: Shop) 
     assert publish.fetch_record(shop.c, shop.here, shop.release).predicate.by == "Bob"
 
 
+@pytest.mark.slow
 def test_an_environment_without_keys_says_what_to_write(shop: Shop) -> None:
     shop.attach(made())
     stop = shop.refuses("staging has no key to verify with", with_env(shop.here, signing=None))
@@ -107,6 +108,7 @@ def test_a_wrong_password_says_which_variable(shop: Shop, tmp_path: Path, monkey
     assert "not the password" not in caught.value.sentence
 
 
+@pytest.mark.slow
 def test_a_key_in_a_variable_signs(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = shop.here.env.signing
     assert isinstance(keys, Keys)

@@ -34,6 +34,7 @@ def test_a_release_is_shown_and_every_check_holds(shop: Shop, capsys: pytest.Cap
     assert json.loads(seen.record.text())["subject"][0]["digest"]["sha256"] == shop.release.digest[7:]
 
 
+@pytest.mark.slow
 def test_what_is_missing_beside_the_record_is_named(shop: Shop) -> None:
     shop.attach(built(shop))
     _, found = releases.examine(shop.c, shop.here.env, SHA)
@@ -42,6 +43,7 @@ def test_what_is_missing_beside_the_record_is_named(shop: Shop) -> None:
         verify.demand(found, SHA, shop.here.env)
 
 
+@pytest.mark.slow
 def test_waivers_are_shown_with_their_day(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     waiver = WaiverEntry(id="CVE-2030-1", package="p", expires=date(2030, 1, 9), findings={"HIGH": 1})
     shop.attach(with_gate("deps", outcome="waived", counts={"HIGH": 1}, waivers=[waiver]))

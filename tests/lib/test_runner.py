@@ -61,6 +61,7 @@ def test_a_missing_program_is_named(c: Context, tmp_path: Path) -> None:
         assert caught.value.fix == "./inv doctor"
 
 
+@pytest.mark.slow
 def test_a_deadline_ends_the_program(c: Context, tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(Stop, match=r"try: no answer from sleep within 0\.5 s"):

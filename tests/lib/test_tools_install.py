@@ -141,6 +141,7 @@ def test_killed_build_goes_on_where_it_was(own: OwnTools, monkeypatch: pytest.Mo
     assert gate.links() == 3
 
 
+@pytest.mark.slow
 def test_two_installs_at_once_wait_for_one_another_and_say_so(
     own: OwnTools, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def carrier(own: OwnTools, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> O
     return own
 
 
+@pytest.mark.slow
 def test_wheel_with_a_program_is_unpacked(carrier: OwnTools, c: Context) -> None:
     assert subprocess.run([path(c, "tool")], capture_output=True, text=True, check=True).stdout == "tool 1.2.3\n"
 
@@ -58,6 +59,7 @@ def test_module_runs_in_a_venv_of_its_own(carrier: OwnTools, c: Context, tmp_pat
     assert said == "module a b\n"
 
 
+@pytest.mark.slow
 def test_wheel_install_starts_anew_where_a_killed_one_left_files(carrier: OwnTools, c: Context) -> None:
     home = pins.home(pins.pin("tool"))
     left = home.with_name(f".{home.name}.part") / "carrier"
@@ -69,12 +71,14 @@ def test_wheel_install_starts_anew_where_a_killed_one_left_files(carrier: OwnToo
     assert list(home.parent.iterdir()) == [home]
 
 
+@pytest.mark.slow
 def test_wheel_without_a_hash_is_not_installed(carrier: OwnTools, c: Context) -> None:
     (carrier.folder / "carrier" / "requirements.txt").write_text("carrier==1.2.3\n")
     with pytest.raises(Stop, match=r"(?i)hashes are required"):
         path(c, "tool")
 
 
+@pytest.mark.slow
 def test_wheel_with_another_hash_is_not_installed(carrier: OwnTools, c: Context) -> None:
     lock = carrier.folder / "carrier" / "requirements.txt"
     wrong = base64.b16encode(b"\0" * 32).decode()

@@ -81,6 +81,7 @@ def test_the_page_misses_a_gate_and_names_every_one(shop: Shop, tmp_path: Path) 
     assert set(json.loads(named)) == set(REQUIRED_GATES)
 
 
+@pytest.mark.slow
 def test_the_page_refuses_what_another_key_signed(shop: Shop, tmp_path: Path) -> None:
     shop.attach(made(), shop.theirs)
     done = follow(shop, tmp_path / "desk")

@@ -59,6 +59,7 @@ def test_what_is_thought_of_it_today_is_told_and_does_not_block(
     assert "warning: predicate.gates.deps.waivers.CVE-1.expires: the waiver expired on 2026-01-09" in said
 
 
+@pytest.mark.slow
 def test_a_vulnerability_published_since_is_told(shop: Shop, world: World, capsys: pytest.CaptureFixture[str]) -> None:
     shop.attach(made())
     finding = Finding(id="CVE-2030-7", severity=Severity.HIGH, title="t", package="flask", installed="1.0")
@@ -71,6 +72,7 @@ def test_a_vulnerability_published_since_is_told(shop: Shop, world: World, capsy
     assert "deps: a scan after the build saw CVE-2030-7 (HIGH) in flask 1.0; the way back stays open" in said
 
 
+@pytest.mark.slow
 def test_a_signature_that_does_not_hold_blocks_it(shop: Shop, world: World) -> None:
     shop.attach(made())
 
@@ -84,12 +86,14 @@ def test_a_signature_that_does_not_hold_blocks_it(shop: Shop, world: World) -> N
     assert caught.value.code == Code.REFUSED
 
 
+@pytest.mark.slow
 def test_another_commits_record_blocks_it(shop: Shop, world: World) -> None:
     shop.attach(made("b" * 40))
     with pytest.raises(Stop, match=r"predicate\.commit: it is about bbbbbbbbbbbb"):
         back(shop, world)
 
 
+@pytest.mark.slow
 def test_what_never_ran_here_is_asked_everything(shop: Shop, world: World) -> None:
     sha = world.commit("never deployed")
     registry.tag(shop.c, f"{shop.here.repository}:{SHA}", sha)

@@ -86,6 +86,7 @@ def test_request_ids(start: Start) -> None:
     assert server.get("/").headers["x-request-id"] != server.get("/").headers["x-request-id"]
 
 
+@pytest.mark.slow
 def test_every_log_line_is_json_and_probes_are_quiet(start: Start) -> None:
     server = start()
     server.get("/ready")

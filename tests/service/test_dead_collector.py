@@ -52,6 +52,7 @@ def p99(server: Server) -> float:
     return taken[int(len(taken) * 0.99)]
 
 
+@pytest.mark.slow
 def test_requests_and_the_stop_do_not_notice(start: Start, endpoint: str) -> None:
     without, dead = start(**HASTE), start(**HASTE, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, SLIPWAY_GRACEFUL_SECONDS="10")
     # `./inv bench` compares closely, on a machine at rest. Here: whoever waits for a collector waits for 2 s.
@@ -63,6 +64,7 @@ def test_requests_and_the_stop_do_not_notice(start: Start, endpoint: str) -> Non
     assert "Traceback" not in (dead.folder / "log").read_text()
 
 
+@pytest.mark.slow
 def test_a_short_graceful_timeout_outranks_the_last_sending(start: Start) -> None:
     address, end = collectors.blackhole()
     try:
@@ -76,6 +78,7 @@ def test_a_short_graceful_timeout_outranks_the_last_sending(start: Start) -> Non
         end()
 
 
+@pytest.mark.slow
 def test_a_dead_collector_does_not_fill_the_log(start: Start) -> None:
     server = start(**HASTE, OTEL_EXPORTER_OTLP_ENDPOINT=collectors.refusing(), OTEL_EXPORTER_OTLP_TIMEOUT="0.3")
     end = time.monotonic() + 3

@@ -34,6 +34,7 @@ def buckets(server: Server) -> list[Sample]:
     return [s for s in latency.samples if s.name.endswith("_bucket") and s.labels["endpoint"] == "/api/time"]
 
 
+@pytest.mark.slow
 def test_with_four_workers_every_exemplar_is_a_trace_that_was_sent(start: Start, collector: Collector) -> None:
     server = start(
         SLIPWAY_WORKERS="4",
@@ -64,6 +65,7 @@ def test_with_four_workers_every_exemplar_is_a_trace_that_was_sent(start: Start,
     assert len({str([s.exemplar for s in buckets(server)]) for _ in range(12)}) == 1
 
 
+@pytest.mark.slow
 def test_a_bucket_has_one_exactly_when_a_traced_request_fell_into_it(start: Start, collector: Collector) -> None:
     server = start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, SLIPWAY_FAULT_LATENCY_MS="300")
     assert not [s for s in buckets(server) if s.exemplar]

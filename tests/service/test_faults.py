@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.service.harness import Server
 
 Start = Callable[..., Server]
@@ -25,11 +27,13 @@ def test_unready(start: Start) -> None:
     assert server.wait_for_line("fault switches")["faults"] == ["unready"]
 
 
+@pytest.mark.slow
 def test_unhealthy(start: Start) -> None:
     server = start(SLIPWAY_FAULT_UNHEALTHY="1")
     assert [server.get(path).status for path in (*WATCHED, "/")] == [503, 200, 200, 200, 200]
 
 
+@pytest.mark.slow
 def test_errors_hit_only_what_users_ask_for(start: Start) -> None:
     server = start(SLIPWAY_FAULT_ERRORS="1")
     assert [server.get(path).status for path in WATCHED] == [200] * 4
@@ -39,6 +43,7 @@ def test_errors_hit_only_what_users_ask_for(start: Start) -> None:
     assert 'endpoint="/api/time",method="GET",status="500"} 1.0' in server.get("/metrics").body.decode()
 
 
+@pytest.mark.slow
 def test_errors_are_a_share(start: Start) -> None:
     server = start(SLIPWAY_FAULT_ERRORS="0.5")
     failed = sum(server.get("/").status == 500 for _ in range(200))
@@ -46,6 +51,7 @@ def test_errors_are_a_share(start: Start) -> None:
     assert 60 <= failed <= 140
 
 
+@pytest.mark.slow
 def test_latency(start: Start) -> None:
     server = start(SLIPWAY_FAULT_LATENCY_MS="300")
     began = time.monotonic()
