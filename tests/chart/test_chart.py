@@ -208,7 +208,11 @@ def test_service_monitor_only_where_the_cluster_knows_it(chart: Chart) -> None:
     known = ["monitoring.coreos.com/v1"]
     assert "ServiceMonitor" not in chart.render()
     (endpoint,) = chart.render(apis=known)["ServiceMonitor"]["spec"]["endpoints"]
+    relabelings = endpoint.pop("relabelings")
     assert endpoint == {"port": "http", "path": "/metrics", "interval": "15s"}
+    # Without this the service's own label would become exported_endpoint, which no panel and no alert asks for.
+    assert {"action": "labeldrop", "regex": "endpoint"} in relabelings
+    assert [one["targetLabel"] for one in relabelings if "targetLabel" in one] == ["release"]
     assert "ServiceMonitor" not in chart.render({"serviceMonitor": {"enabled": False}}, apis=known)
     labelled = chart.render({"serviceMonitor": {"labels": {"release": "prometheus"}}}, apis=known)
     assert labelled["ServiceMonitor"]["metadata"]["labels"]["release"] == "prometheus"
