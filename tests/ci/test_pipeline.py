@@ -228,6 +228,8 @@ def test_merge_requests_run_all_but_push_and_deploy(clone: Clone, jobs: Jobs) ->
     in_request = clone.jobs(CI_PIPELINE_SOURCE="merge_request_event", CI_COMMIT_BRANCH="")
     assert {name for name, when in in_request.items() if when == "never"} == OUTSIDE | INFRA
     assert {name for name, when in in_request.items() if when == "on_success"} == set(jobs) - OUTSIDE - INFRA
+    scheduled = clone.jobs(CI_PIPELINE_SOURCE="schedule")
+    assert {name for name in OUTSIDE if scheduled[name] != "never"} == set()  # a nightly look deploys nothing
 
 
 @pytest.mark.slow
