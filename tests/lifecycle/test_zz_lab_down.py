@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from invoke.context import Context
 
-from tasks.lib import lab, paths
+from tasks.lib import image, lab, paths
 from tasks.lib.lab import cgroups, layout, listeners, mounts, network, preflight, processes
+from tasks.lib.target import Engine
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 FOREIGN_SOCKET = Path("/run/containerd/containerd.sock")
@@ -134,3 +135,20 @@ def test_down_works_on_a_lab_that_came_up_half_way_and_forgot_everything(
         key: value for key, value in before.items() if key not in noted
     }
     assert foreign.poll() is None
+
+
+def test_up_after_a_killed_down_starts_from_nothing(c: Context, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.up(c)
+    line = [str(paths.ROOT / "inv"), "lab.down"]
+    half = subprocess.Popen(line, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while layout.home().run.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(half.pid, signal.SIGKILL)  # while it deletes what the engines keep
+    half.wait()
+    assert layout.home().data.exists()
+    up = lab.up(c)
+    assert "cut short" in "".join(capsys.readouterr())
+    with image.client(Engine(docker_host=up.docker_host)) as docker:
+        assert docker.images.get(up.builder_image).id == up.builder_image_id
+    assert lab.down(c) is True

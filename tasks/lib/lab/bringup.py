@@ -29,6 +29,7 @@ from tasks.lib.lab import (
     processes,
     programs,
     state,
+    teardown,
 )
 from tasks.lib.lab.jobs import Job, run_all
 from tasks.lib.lab.layout import Home
@@ -52,6 +53,7 @@ def up(c: Context, upgrade: bool = False) -> Lab:
     with locks.exclusive(layout.lock_file(), "lab.up or lab.down"):
         if (lab := _running(c, home, upgrade)) is not None:
             return lab  # another process brought it up meanwhile
+        teardown.finish(c, home)
         preflight.check(home, _missing(home))
         found = programs.find(c)
         archives = images.prepare(c, found)

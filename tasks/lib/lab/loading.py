@@ -29,7 +29,7 @@ def into_docker(home: Home, one: Archive) -> None:
             client.images.load(handle)
     except (DockerException, RequestException, HTTPError) as error:
         text = f"lab: the Docker engine did not take {one.path.name}: {str(error)[:200]}"
-        raise Stop(text, Code.COULD_NOT_RUN, "./inv lab.up") from error
+        raise Stop(text, Code.COULD_NOT_RUN, "./inv lab.up; if that says the same, ./inv lab.down lab.up") from error
     finally:
         client.close()
 

@@ -36,14 +36,27 @@ def down(c: Context) -> bool:
     if os.geteuid() != 0:
         raise Stop("Taking the lab down needs root", Code.COULD_NOT_RUN, "sudo ./inv lab.down")
     with locks.exclusive(layout.lock_file(), "lab.up or lab.down"), terminal.step("Take the lab down"):
-        cgroups.kill(home.cgroup)
-        for point in mounts.below(home.root):
-            run(c, ["umount", "--lazy", point], step="lab.down", timeout=30, quiet=True, ok=range(256))
-        network.clean(c, home)
-        mounts.forget_folders(home)
-        cgroups.remove(home.cgroup)
-        delete(home)
+        remove(c, home)
     return True
+
+
+def remove(c: Context, home: Home) -> None:
+    """Ends and deletes everything of the lab. The caller holds its lock."""
+    state.remember(home, ready=False, removing=True)
+    cgroups.kill(home.cgroup)
+    for point in mounts.below(home.root):
+        run(c, ["umount", "--lazy", point], step="lab.down", timeout=30, quiet=True, ok=range(256))
+    network.clean(c, home)
+    mounts.forget_folders(home)
+    cgroups.remove(home.cgroup)
+    delete(home)
+
+
+def finish(c: Context, home: Home) -> None:
+    """Takes the rest of a lab away whose lab.down was killed: engines do not start on half of their files."""
+    if state.read(home).get("removing"):
+        terminal.say("An earlier lab.down was cut short; it is finished first")
+        remove(c, home)
 
 
 def delete(home: Home) -> None:
