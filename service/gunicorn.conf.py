@@ -72,6 +72,16 @@ def post_fork(_server, _worker):  # type: ignore[no-untyped-def]
     signals.start(_config.collector, _config.revision)
 
 
+def post_worker_init(worker):  # type: ignore[no-untyped-def]
+    """gthread's own handler takes a lock of the thread pool that the code it interrupted may hold, and waits for ever."""
+    from functools import partial
+
+    from gunicorn.workers.base import Worker
+
+    for quick in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(quick, partial(Worker.handle_quit, worker))
+
+
 def worker_exit(_server, _worker):  # type: ignore[no-untyped-def]
     """The last requests of a worker are sent too; gunicorn's graceful timeout is the outer limit."""
     from slipway_service import signals

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from tests.service.harness import Server, ask
+from tests.service.harness import SERVICE, Server, ask
 
 Start = Callable[..., Server]
 
@@ -112,3 +116,24 @@ def test_interrupt_stops_without_waiting(start: Start) -> None:
     server = start(SLIPWAY_LAME_DUCK_SECONDS="60")
     server.process.send_signal(signal.SIGINT)
     assert server.process.wait(10) == 0
+
+
+IN_SUBMIT = """
+import os, runpy, signal
+from concurrent.futures import ThreadPoolExecutor
+from gunicorn.config import Config
+from gunicorn.workers.gthread import ThreadWorker
+
+worker = ThreadWorker.__new__(ThreadWorker)
+worker.cfg, worker.tpool = Config(), ThreadPoolExecutor(1)
+signal.signal(signal.SIGQUIT, worker.handle_quit)
+runpy.run_path("gunicorn.conf.py")["post_worker_init"](worker)
+with worker.tpool._shutdown_lock:  # held while submit() starts a thread
+    os.kill(os.getpid(), signal.SIGQUIT)
+"""
+
+
+def test_an_interrupt_does_not_wait_for_what_the_interrupted_code_holds(tmp_path: Path) -> None:
+    line = [sys.executable, "-c", IN_SUBMIT]
+    settings = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    assert subprocess.run(line, cwd=SERVICE, timeout=20, env=settings).returncode == 0
