@@ -50,6 +50,7 @@ def documented() -> set[str]:
     return {line.text for lines in found.values() for line in lines}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", sorted(CHEAP & documented()))
 def test_cheap_lines_really_run(line: str) -> None:
     done = subprocess.run(["sh", "-c", line], cwd=paths.ROOT, capture_output=True, text=True, timeout=120)
@@ -75,6 +76,7 @@ def hints() -> Iterator[tuple[str, str]]:
                 yield f"{file.relative_to(paths.ROOT)}:{line}", re.split(r"[,;(]| when | and ", text)[0].strip()
 
 
+@pytest.mark.slow
 def test_every_next_command_that_a_message_names_exists() -> None:
     known = settings.known()
     found = list(hints())

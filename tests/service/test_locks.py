@@ -34,6 +34,7 @@ def test_these_tests_run_what_ships() -> None:
     assert here == PINS, "lock the tasks' requirements with the service's as constraints"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variables", [{}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}], ids=["off", "on"])
 def test_bytecode_is_there_for_everything_that_runs(
     tmp_path: Path, start: Callable[..., Server], variables: dict[str, str]
@@ -56,6 +57,7 @@ def test_bytecode_is_there_for_everything_that_runs(
     assert not sorted(str(path.relative_to(cache)) for path in late)
 
 
+@pytest.mark.slow
 def test_bytecode_of_a_build_never_depends_on_clocks(tmp_path: Path) -> None:
     warm = [sys.executable, str(SERVICE / "warm_bytecode.py")]
     env = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -63,6 +63,7 @@ def test_a_dead_worker_takes_no_count_with_it(start: Start) -> None:
     assert total(server, endpoint="/api/time") == 41
 
 
+@pytest.mark.slow
 def test_reload_keeps_the_counts_and_a_new_start_does_not(start: Start) -> None:
     server = start()
     for _ in range(5):

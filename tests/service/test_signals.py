@@ -166,6 +166,7 @@ def exposed(server: Server) -> str:
     return server.get("/metrics", {"Accept": "application/openmetrics-text"}).body.decode()
 
 
+@pytest.mark.slow
 def test_load_is_counted_whole_and_traced_in_part(sending: Server, collector: Collector) -> None:
     connection, began, asked = sending.connect(), time.monotonic(), 0
     while time.monotonic() - began < 2 and asked < 1500:
@@ -182,6 +183,7 @@ def test_load_is_counted_whole_and_traced_in_part(sending: Server, collector: Co
     assert len([line for line in sending.lines() if line["message"] == "request"]) == asked
 
 
+@pytest.mark.slow
 def test_a_failed_request_is_sent_even_when_it_is_not_traced(start: Start, collector: Collector) -> None:
     server = start(
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, OTEL_TRACES_SAMPLER="always_off", SLIPWAY_FAULT_ERRORS="1"

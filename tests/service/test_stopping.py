@@ -27,6 +27,7 @@ def refused(server: Server) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_readiness_is_false_while_requests_are_still_answered(start: Start) -> None:
     server = start(SLIPWAY_LAME_DUCK_SECONDS="2")
     assert server.get("/ready").status == 200
