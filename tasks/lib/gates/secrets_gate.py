@@ -28,6 +28,10 @@ INLINE = "trufflehog" + ":ignore"  # in two parts, or this line would be one
 # Unverified results are those that the service itself refused. Where it cannot be asked, a result is `unknown`.
 FLAGS = ["--results=verified,unknown", "--fail", "--fail-on-scan-errors", "--json", "--no-update", "--no-color"]
 
+# TruffleHog starts itself twice for a self-update that is switched off here; this leaves the first of the two out, and
+# with it half of the CPU time of a short scan (0.75 of 1.6 s).
+ONCE = "--local-dev"
+
 
 def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Report:
     """Runs TruffleHog over the range that this commit owes, a planted secret in it; keeps and returns the report."""
@@ -107,7 +111,7 @@ def _trufflehog(c: Context, report: Report, program: Path, scan: ScanRepository,
     # The repository is our own, so its configuration can be trusted, and a second clone is saved.
     words: list[str | Path] = [program, "git", f"file://{scan.path}", f"--branch={scan.head}"]
     words += [f"--since-commit={scan.base}"] if scan.base else []
-    words += ["--trust-local-git-config", *FLAGS]
+    words += ["--trust-local-git-config", *FLAGS, ONCE]
     report.command = running.shown(["trufflehog", *words[1:]], scratch)
     # Any exit code is taken here: the runner would show the last lines of stdout, which hold the secrets themselves.
     result = run(c, words, step="scan for secrets", timeout=SECONDS, ok=range(-64, 256), cwd=scratch)
