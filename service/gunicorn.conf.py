@@ -73,7 +73,7 @@ def post_fork(_server, _worker):  # type: ignore[no-untyped-def]
 
 
 def post_worker_init(worker):  # type: ignore[no-untyped-def]
-    """gthread's own handler takes a lock of the thread pool that the code it interrupted may hold, and waits for ever."""
+    """gthread's handler takes a lock of its pool, which the code that it interrupted may hold, and waits for ever."""
     from functools import partial
 
     from gunicorn.workers.base import Worker
