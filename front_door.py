@@ -6,6 +6,7 @@ import atexit
 import gc
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from invoke.exceptions import Exit, ParseError
@@ -13,6 +14,23 @@ from invoke.executor import Executor
 from invoke.program import Program
 
 USAGE = 2  # Code.USAGE; nothing of `tasks` is imported here, because Invoke's loader does that
+TAKES_A_NAME = "runbook"  # reads and changes nothing, so that a word too many in its line does no harm
+
+
+def spelled_out(words: Sequence[str]) -> list[str]:
+    """`runbook HighErrorRate` as `runbook --name HighErrorRate`: a positional argument of Invoke's may not be missing.
+
+    The first word behind it that is neither an option nor an option's value is the name, also where a task is called
+    so: `runbook --env production rollback` shows a page and never rolls back.
+    """
+    found = list(words)
+    if TAKES_A_NAME in found:
+        at = found.index(TAKES_A_NAME) + 1
+        while at < len(found) and found[at].startswith("-"):
+            at += 1 if "=" in found[at] else 2
+        if at < len(found):
+            found.insert(at, "--name")
+    return found
 
 
 class Traced(Executor):
@@ -35,7 +53,7 @@ class FrontDoor(Program):
 
     def parse_core(self, argv: list[str] | None) -> None:
         try:
-            super().parse_core(argv)
+            super().parse_core(spelled_out(sys.argv if argv is None else argv))
         except ParseError as error:
             raise Exit(f"{error}\n  next: ./inv --list", USAGE) from error
 

@@ -18,6 +18,7 @@ from tasks import (
     quality,
     release,
     requirements,
+    runbook,
     scan,
     tools,
 )
@@ -41,6 +42,7 @@ ns = Collection(
     promotion.why,
     delivery.smoke,
     delivery.status,
+    runbook.runbook,
     doctor.doctor,
     # This repository's own checks.
     quality.lint,

@@ -13,6 +13,8 @@ from invoke.parser.context import ParserContext
 from invoke.parser.parser import Parser
 from invoke.program import Program
 
+from front_door import spelled_out
+
 FRONT_DOOR = "./inv"
 TAKES_MORE = {"bench"}  # tasks that read what follows two dashes
 VARIABLE = re.compile(r"\$\{?[A-Z_]+\}?")
@@ -41,7 +43,7 @@ def wrong(line: str, environments: Names[str]) -> str:
     if words[:1] != [FRONT_DOOR]:
         return f"does not start with {FRONT_DOOR}"
     try:
-        parsed = _parser().parse_argv(words[1:])
+        parsed = _parser().parse_argv(spelled_out(words[1:]))
     except ParseError as error:
         return str(error)
     if parsed.remainder and parsed[-1].name not in TAKES_MORE:
@@ -55,5 +57,5 @@ def wrong(line: str, environments: Names[str]) -> str:
 
 def task_names(line: str) -> list[str]:
     """The tasks that a right line runs, in order."""
-    _, *tasks = _parser().parse_argv(shlex.split(line, comments=True)[1:])
+    _, *tasks = _parser().parse_argv(spelled_out(shlex.split(line, comments=True)[1:]))
     return [str(task.name) for task in tasks]

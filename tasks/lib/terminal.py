@@ -77,6 +77,27 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
         Console(width=200, highlight=False, no_color=True).print(grid)
 
 
+def page(markdown: str) -> None:
+    """Prints a page of Markdown: laid out on a terminal, as it is everywhere else."""
+    if not _console().is_terminal:
+        raw(markdown.rstrip())
+        return
+    from rich.console import ConsoleOptions, RenderResult
+    from rich.markdown import CodeBlock, Markdown
+    from rich.text import Text
+
+    class Lines(CodeBlock):
+        """Rich would fill and wrap lines that are there to be copied."""
+
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            yield Text(str(self.text).rstrip(), style="cyan", no_wrap=True, overflow="ignore")
+
+    class Page(Markdown):
+        elements = {**Markdown.elements, "fence": Lines, "code_block": Lines}  # noqa: RUF012 - as Rich declares it
+
+    _console().print(Page(markdown, hyperlinks=False), soft_wrap=False, crop=False)
+
+
 @contextmanager
 def step(title: str) -> Iterator[Callable[[str], None]]:
     """Shows that a step runs and how many seconds it took; yields a function that changes the detail shown."""
