@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tasks.lib.lab import network
+import os
+from pathlib import Path
+
+import pytest
+from invoke.context import Context
+
+from tasks.lib.lab import cgroups, network, teardown
+from tasks.lib.lab.layout import Home
 
 FOREIGN = """*nat
 :PREROUTING ACCEPT [0:0]
@@ -50,3 +57,20 @@ def test_a_jump_is_added_once() -> None:
     assert "-I INPUT" not in network.rules(MIXED)
     assert "-I FORWARD 1 -j SLIPWAY-LAB-FORWARD" in network.rules(MIXED)
     assert "-I OUTPUT 1 -j SLIPWAY-LAB-OUTPUT" in network.rules(MIXED)
+
+
+@pytest.mark.parametrize(("living", "cleaned"), [(True, False), (False, True)], ids=["lives", "dead"])
+def test_the_network_stays_while_another_homes_lab_lives(
+    c: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, living: bool, cleaned: bool
+) -> None:
+    home, other, top = Home(tmp_path / "home"), Home(tmp_path / "other"), tmp_path / "cgroup"
+    for one in (home, other):
+        (top / one.cgroup / "parts").mkdir(parents=True)
+    (top / home.cgroup / "parts").rmdir()
+    (top / other.cgroup / "parts/cgroup.procs").write_text(f"{os.getpid()}\n" if living else "")
+    calls: list[Home] = []
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: [top])
+    monkeypatch.setattr(network, "clean", lambda _c, which: calls.append(which))
+    teardown.remove(c, home)
+    assert calls == ([home] if cleaned else [])
+    assert not (top / home.cgroup).exists() and (top / other.cgroup).exists()

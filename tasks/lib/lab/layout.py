@@ -28,6 +28,7 @@ API_URL = f"https://{ADDRESS}:{API_PORT}"
 
 BASE_IMAGE = "slipway-base:bookworm"
 BUILDER_IMAGE = "slipway-builder:bookworm"
+CGROUPS = "slipway-lab-"  # how the control groups of all homes begin
 SYSTEM_PREFIX = "slipway.lab"  # registry name of images that exist only in the lab's containerd
 
 
@@ -90,7 +91,7 @@ class Home:
     @property
     def cgroup(self) -> str:
         """Name of the control group that holds every process of this lab; one per home."""
-        return "slipway-lab-" + hashlib.sha256(str(self.root).encode()).hexdigest()[:8]
+        return CGROUPS + hashlib.sha256(str(self.root).encode()).hexdigest()[:8]
 
     def folders(self) -> list[Path]:
         own = [self.etc, self.pki, self.signing, self.run, self.logs, self.data, self.private]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from tasks.lib.lab import state
-from tasks.lib.lab.layout import ADDRESS, POD_GATEWAY, POD_SUBNET, SERVICE_SUBNET, Home
+from tasks.lib.lab import cgroups, state
+from tasks.lib.lab.layout import ADDRESS, CGROUPS, POD_GATEWAY, POD_SUBNET, SERVICE_SUBNET, Home
 from tasks.lib.runner import run
 
 INPUT = "SLIPWAY-LAB-INPUT"
@@ -107,6 +107,12 @@ def _is_ours(rule: str) -> bool:
     """A rule in a foreign chain that jumps to a chain of the lab."""
     target = re.search(r" -[jg] (\S+)", rule)
     return bool(target and OURS.match(target[1]))
+
+
+def used_by_others(home: Home) -> list[str]:
+    """Control groups of other homes' labs in which something lives: address and rules are one for the machine."""
+    names = {folder.name for top in cgroups.hierarchies() for folder in top.glob(f"{CGROUPS}*") if folder.is_dir()}
+    return [name for name in sorted(names - {home.cgroup}) if cgroups.processes(name)]
 
 
 def clean(c: Context, home: Home) -> None:

@@ -46,7 +46,10 @@ def remove(c: Context, home: Home) -> None:
     cgroups.kill(home.cgroup)
     for point in mounts.below(home.root):
         run(c, ["umount", "--lazy", point], step="lab.down", timeout=30, quiet=True, ok=range(256))
-    network.clean(c, home)
+    if others := network.used_by_others(home):
+        terminal.say(f"Another lab runs on this machine ({', '.join(others)}): its network stays")
+    else:
+        network.clean(c, home)
     mounts.forget_folders(home)
     cgroups.remove(home.cgroup)
     delete(home)
