@@ -21,7 +21,7 @@ variable "owner" {
 }
 
 variable "commit" {
-  description = "Commit that the configuration is of. Tag `commit` on everything."
+  description = "Last commit that changed the configuration or these values. Tag `commit` on everything."
   type        = string
   nullable    = false
 

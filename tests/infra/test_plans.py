@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.lib.errors import Code, Stop
 from tasks.lib.infra import applying, plans, state, terraform
-from tests.infra.world import World
+from tests.infra import world as worlds
+from tests.infra.world import HEAD, World
+
+TAGGED = HEAD + 'variable "word" { type = string }\nresource "terraform_data" "tag" { input = var.commit }\n'
 
 
 def apply(world: World, work: str = "work") -> None:
@@ -55,6 +59,35 @@ def test_a_plan_of_another_commit_is_refused(world: World) -> None:
     stop = refused(world)
     assert stop.code == Code.REFUSED
     assert "is of commit" in stop.sentence
+
+
+def test_the_tags_name_the_commit_that_last_changed_the_infrastructure(world: World) -> None:
+    """Else every commit of the service would plan a new tag for everything that there is."""
+
+    def tagged() -> str:
+        here = world.place()
+        assert here.commit == world.git("rev-parse", "HEAD")
+        return here.given["commit"]
+
+    first = tagged()
+    for name in ("README.md", "tf/README.md", "tf/tests/one.tftest.hcl", "tf/environments/y.tfvars"):
+        world.write(name, "of no account")
+        assert tagged() == first, name
+    for name in ("tf/environments/x.tfvars", "tf/main.tf", "tf/modules/one/main.tf", "tf/.terraform.lock.hcl"):
+        world.write(name, 'word = "second"\n')
+        assert tagged() == world.git("rev-parse", "HEAD"), name
+    loose = World(world.c, world.repo, world.env.model_copy(update={"allow_dirty": True}))
+    loose.write("tf/more.tf", "", commit=False)
+    assert loose.place().given["commit"] == f"{world.git('rev-parse', 'HEAD')}-dirty"
+
+
+@pytest.mark.slow
+def test_a_commit_of_the_service_plans_nothing(tmp_path: Path, endpoint: str) -> None:
+    world = worlds.make(tmp_path, endpoint, TAGGED)
+    world.plan()
+    apply(world)
+    world.write("README.md", "another commit")
+    assert world.plan().empty
 
 
 @pytest.mark.slow

@@ -22,7 +22,8 @@ NOT_READ = {".terraform", "environments", "tests"}  # below a root: what a plan 
 class Place:
     """One environment's Terraform. work: the folder of its saved plan and of Terraform's own data.
 
-    commit: full SHA of HEAD, with -dirty when the files of the root differ from it.
+    commit: full SHA of HEAD, with -dirty when the files of the root differ from it; a saved plan is bound to it.
+    made_by: the last commit that changed what Terraform reads, marked likewise; it goes into every resource's tags.
     """
 
     env: Environment
@@ -31,6 +32,7 @@ class Place:
     variables: Path
     work: Path
     commit: str
+    made_by: str
 
     @property
     def name(self) -> str:
@@ -56,7 +58,7 @@ class Place:
         """Variables that follow from the environment and the commit."""
         return {
             "environment": self.name,
-            "commit": self.commit,
+            "commit": self.made_by,
             "region": self.infra.region,
             "account_id": self.infra.account_id,
             "emulated": str(self.infra.emulated).lower(),
@@ -99,8 +101,10 @@ def describe(c: Context, env: Environment, repo: Path = paths.ROOT, work: Path |
             Code.USAGE,
             f"infra.variables in {where}",
         )
-    commit = _commit(c, env, repo, [root, variables])
-    return Place(env, infra, root, variables, work or work_folder(env), commit)
+    head = git.head(c, repo)
+    mark = _mark(c, env, repo, head, [root, variables])
+    made_by = _last_change(c, repo, root, variables) or head
+    return Place(env, infra, root, variables, work or work_folder(env), head + mark, made_by + mark)
 
 
 def _demand_account(env: Environment) -> None:
@@ -109,12 +113,11 @@ def _demand_account(env: Environment) -> None:
         raise Stop(f"{env.name} names no AWS account", Code.USAGE, fix)
 
 
-def _commit(c: Context, env: Environment, repo: Path, ours: list[Path]) -> str:
-    """HEAD, marked when what Terraform reads is not what HEAD holds. Raises Stop (5) where that is not allowed."""
-    head = git.head(c, repo)
+def _mark(c: Context, env: Environment, repo: Path, head: str, ours: list[Path]) -> str:
+    """'-dirty' when what Terraform reads is not what HEAD holds. Raises Stop (5) where that is not allowed."""
     changed = [name for name in git.dirty(c, repo) if any(_within(repo / name, path) for path in ours)]
     if not changed:
-        return head
+        return ""
     if not env.allow_dirty:
         raise Stop(
             f"{env.name}: {len(changed)} files of the infrastructure differ from the commit ({', '.join(changed[:3])})",
@@ -122,7 +125,18 @@ def _commit(c: Context, env: Environment, repo: Path, ours: list[Path]) -> str:
             "git commit",
         )
     terminal.warn(f"{', '.join(changed[:3])} differ from {head[:12]}: planned as they are")
-    return f"{head}-dirty"
+    return "-dirty"
+
+
+def _last_change(c: Context, repo: Path, root: Path, variables: Path) -> str:
+    """The last commit that changed what a plan of this environment depends on; '' where there is none.
+
+    HEAD itself would not do: every commit of the service would change a tag of everything that there is.
+    """
+    others = [path for path in (root / "environments").glob("*") if path != variables]
+    left_out = [f":(exclude){path}" for path in (root / "tests", root / "*.md", *sorted(others))]
+    words = ["log", "-1", "--format=%H", "--", str(root), str(variables), *left_out]
+    return git.ask(c, *words, repo=repo, step="read the history of the root", ok=(0, 128))  # 128: not in this checkout
 
 
 def _within(changed: Path, ours: Path) -> bool:
