@@ -47,9 +47,13 @@ module "bastion" {
 module "storage" {
   source = "./modules/storage"
 
-  name      = "${local.name}-artifacts-${var.account_id}"
-  key_arn   = module.encryption.key_arn
-  protected = var.protected
+  name       = "${local.name}-artifacts-${var.account_id}"
+  log_name   = "${local.name}-access-log-${var.account_id}"
+  log_days   = var.log_days
+  account_id = var.account_id
+  key_arn    = module.encryption.key_arn
+  protected  = var.protected
+  emulated   = var.emulated
 }
 
 module "registry" {
