@@ -77,6 +77,44 @@ run "protected_is_not_deleted_by_mistake" {
   }
 }
 
+run "the_last_snapshot_has_a_name_of_its_own" {
+  module {
+    source = "./modules/database"
+  }
+
+  assert {
+    condition     = can(regex("^slipway-test-final-[0-9a-f]{8}$", aws_db_instance.this.final_snapshot_identifier))
+    error_message = "a second destroy would find the snapshot of the first and fail"
+  }
+}
+
+run "which_later_plans_do_not_change" {
+  command = plan
+
+  module {
+    source = "./modules/database"
+  }
+
+  # A name that each plan makes anew would not be known here.
+  assert {
+    condition     = aws_db_instance.this.final_snapshot_identifier == run.the_last_snapshot_has_a_name_of_its_own.final_snapshot
+    error_message = "every plan changes the name"
+  }
+}
+
+run "another_database_gets_another_name" {
+  state_key = "another"
+
+  module {
+    source = "./modules/database"
+  }
+
+  assert {
+    condition     = aws_db_instance.this.final_snapshot_identifier != run.the_last_snapshot_has_a_name_of_its_own.final_snapshot
+    error_message = "two databases leave snapshots of one name"
+  }
+}
+
 run "unprotected_leaves_nothing" {
   command = plan
 

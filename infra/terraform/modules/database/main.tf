@@ -78,6 +78,12 @@ resource "aws_iam_role_policy_attachment" "monitoring" {
   policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"
 }
 
+# A name of its own for each database's last snapshot: a fixed one is taken once the environment was destroyed before, and
+# RDS would then refuse to destroy it again. The id is made once and kept in the state, so that no later plan differs.
+resource "terraform_data" "final_snapshot" {
+  count = var.protected ? 1 : 0
+}
+
 resource "aws_db_instance" "this" {
   identifier     = var.name
   engine         = "postgres"
@@ -107,7 +113,7 @@ resource "aws_db_instance" "this" {
   copy_tags_to_snapshot      = true
   auto_minor_version_upgrade = true
 
-  performance_insights_enabled    = !var.emulated
+  performance_insights_enabled    = var.emulated ? false : true
   performance_insights_kms_key_id = var.emulated ? null : var.key_arn
   monitoring_interval             = 60
   monitoring_role_arn             = aws_iam_role.monitoring.arn
@@ -115,7 +121,7 @@ resource "aws_db_instance" "this" {
 
   deletion_protection       = var.protected
   skip_final_snapshot       = !var.protected
-  final_snapshot_identifier = var.protected ? "${var.name}-final" : null
+  final_snapshot_identifier = var.protected ? "${var.name}-final-${substr(terraform_data.final_snapshot[0].id, 0, 8)}" : null
   delete_automated_backups  = !var.protected
 
   depends_on = [aws_cloudwatch_log_group.this, aws_iam_role_policy_attachment.monitoring]

@@ -17,3 +17,8 @@ output "group_id" {
   description = "Security group of the database."
   value       = aws_security_group.this.id
 }
+
+output "final_snapshot" {
+  description = "Snapshot that is left when the database is destroyed; null where it may be lost."
+  value       = aws_db_instance.this.final_snapshot_identifier
+}
