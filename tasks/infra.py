@@ -36,12 +36,16 @@ def bootstrap(c: Context, env: str = "local", yes: bool = False) -> None:
     terminal.good(f"{bucket.make(wanted)} settings made; next: ./inv infra.plan --env {env}")
 
 
-@task(auto_shortflags=False, help={"env": words.ENV})
-def plan(c: Context, env: str = "local") -> None:
+@task(
+    auto_shortflags=False,
+    help={"env": words.ENV, "lock": "hold the state's lock meanwhile (default); --no-lock for a role that only reads"},
+)
+def plan(c: Context, env: str = "local", lock: bool = True) -> None:
     """Plan, show what would change, and save the plan.
 
     The saved plan is of this commit, environment and variables; infra.apply takes no other. Exit 3 when the policy says
-    no. A pipeline finds GitLab's report in .slipway/infra/ENV/plan/gitlab.json.
+    no. A pipeline finds GitLab's report in .slipway/infra/ENV/plan/gitlab.json. Without the lock an apply may change
+    the state meanwhile; the plan is stale then, and infra.apply refuses it.
 
     Usage: ./inv infra.plan --env staging
     """
@@ -51,7 +55,7 @@ def plan(c: Context, env: str = "local") -> None:
     here = place.describe(c, settings.load(env))
     with terraform.ready(c, here) as ready:
         showing.unrecorded(ready)
-        found = plans.make(ready)
+        found = plans.make(ready, lock=lock)
     showing.plan(here, found)
     if found.empty:
         terminal.good(f"{env} is what the files say; nothing to apply")

@@ -111,6 +111,7 @@ module "identity" {
   environment    = var.environment
   account_id     = var.account_id
   gitlab         = var.gitlab
+  state          = var.state
   repository_arn = local.repository_arn
   cluster_name   = module.cluster.name
   cluster_arn    = module.cluster.arn

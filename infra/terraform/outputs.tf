@@ -43,8 +43,13 @@ output "gitlab_role_arn" {
   value       = module.identity.gitlab_role_arn
 }
 
+output "gitlab_reader_arn" {
+  description = "Role that merge requests take for their plan; it changes nothing. null where they have none."
+  value       = module.identity.gitlab_reader_arn
+}
+
 output "gitlab_audience" {
-  description = "Audience (`id_tokens: ...: aud`) that the role asks for."
+  description = "Audience (`id_tokens: ...: aud`) that both roles ask for."
   value       = module.identity.gitlab_audience
 }
 

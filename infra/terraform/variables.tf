@@ -53,6 +53,18 @@ variable "account_id" {
   }
 }
 
+variable "state" {
+  description = "BUCKET/KEY of this root's own state: what a role that only reads needs."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.state == "" || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^*?]+$", var.state))
+    error_message = "state: BUCKET/KEY, without wildcards."
+  }
+}
+
 variable "emulated" {
   description = <<-EOT
     True where moto's server stands in for AWS. Leaves out what its 5.2 has no API for: access entries, pod identity
@@ -272,6 +284,8 @@ variable "gitlab" {
     protected one that is deployed from. claims: what else GitLab puts into the token's `sub` after the branch, in that
     order (docs/infrastructure.md says how to switch it on). create_provider: false where another environment of the
     same account made the OIDC provider. policy_arns: what the role may do beside looking and pushing images.
+    merge_requests: makes a second role for the plans of merge requests, which every branch of the project may take and
+    which reads settings and this root's state, no other data.
   EOT
   type = object({
     host            = optional(string, "gitlab.com")
@@ -280,6 +294,7 @@ variable "gitlab" {
     claims          = optional(list(string), [])
     create_provider = optional(bool, true)
     policy_arns     = optional(list(string), [])
+    merge_requests  = optional(bool, false)
   })
   nullable = false
 
@@ -294,6 +309,10 @@ variable "gitlab" {
   validation {
     condition     = alltrue([for part in concat([var.gitlab.branch], var.gitlab.claims) : length(part) > 0 && !can(regex("[*?]", part))])
     error_message = "gitlab.branch, gitlab.claims: exact values, no wildcard."
+  }
+  validation {
+    condition     = !var.gitlab.merge_requests || var.state != ""
+    error_message = "gitlab.merge_requests: needs the variable state, or their plans could not read it."
   }
 }
 

@@ -20,7 +20,8 @@ from tests.ci.conftest import FILE, Clone
 Jobs = dict[str, dict[str, Any]]
 HEADS = ("variables", "workflow", "default", "stages", "include", "before_script")
 OUTSIDE = {"push", "deploy:staging", "promote:production"}
-INFRA = {f"infra:{verb}:{name}" for verb in ("plan", "apply", "drift") for name in ("staging", "production")}
+VERBS = ("review", "plan", "apply", "drift")
+INFRA = {f"infra:{verb}:{name}" for verb in VERBS for name in ("staging", "production")}
 BY_HAND = {"promote:production", "infra:apply:production"}
 DEPLOYS = {"deploy:staging": "staging", "promote:production": "production"}
 
@@ -206,12 +207,19 @@ def test_aws_is_reached_by_the_tokens_of_jobs_and_the_plan_that_was_seen_is_the_
     for name in INFRA:
         _, verb, environment = name.split(":")
         job = jobs[name]
-        assert job["id_tokens"] == {"AWS_ID_TOKEN": {"aud": "https://gitlab.com"}}
+        # As the roles of infra/terraform/modules/identity want it.
+        assert job["id_tokens"] == {"AWS_ID_TOKEN": {"aud": f"$CI_SERVER_URL/$CI_PROJECT_PATH/{environment}"}}
         assert job["interruptible"] is False
-        assert job["environment"]["name"] == environment
-        assert f" infra.{verb} --env {environment}" in job["script"][-1]
+        # AWS_ROLE_ARN is set for each environment: a merge request's job has the one of the role that only reads.
+        assert job["environment"] == {
+            "name": f"plan/{environment}" if verb == "review" else environment,
+            "action": "prepare" if verb == "apply" else "verify",
+        }
+        task = "infra.plan" if verb == "review" else f"infra.{verb}"
+        assert f" {task} --env {environment}" in job["script"][-1]
+        assert ("--no-lock" in job["script"][-1]) is (verb == "review")
         folder = f".slipway/infra/{environment}/plan/"
-        if verb == "plan":
+        if verb in ("plan", "review"):
             assert job["artifacts"]["paths"] == [folder]
             assert job["artifacts"]["access"] == "developer"
             assert job["artifacts"]["reports"] == {"terraform": f"{folder}gitlab.json"}
@@ -239,7 +247,7 @@ def test_merge_requests_run_all_but_push_and_deploy(clone: Clone, jobs: Jobs) ->
         ({"CI_PIPELINE_SOURCE": "push"}, {"plan:staging", "plan:production", "apply:staging"}, {"apply:production"}),
         (
             {"CI_PIPELINE_SOURCE": "merge_request_event", "CI_COMMIT_BRANCH": ""},
-            {"plan:staging", "plan:production"},
+            {"review:staging", "review:production"},
             set(),
         ),
         ({"CI_PIPELINE_SOURCE": "schedule"}, {"drift:staging", "drift:production"}, set()),

@@ -56,7 +56,7 @@ class Terraform:
 def values(environment: str, emulated: bool) -> list[str]:
     """The words that give the variables of an environment their values."""
     given = {"environment": environment, "commit": COMMIT, "region": REGION, "account_id": ACCOUNT}
-    given["emulated"] = str(emulated).lower()
+    given |= {"emulated": str(emulated).lower(), "state": f"slipway-state-{ACCOUNT}/{environment}/terraform.tfstate"}
     pairs = [word for name, value in given.items() for word in ("-var", f"{name}={value}")]
     return [f"-var-file=environments/{environment}.tfvars", *pairs]
 

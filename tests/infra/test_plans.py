@@ -11,6 +11,7 @@ import pytest
 
 from tasks.lib.errors import Code, Stop
 from tasks.lib.infra import applying, plans, state, terraform
+from tasks.lib.infra_settings import State
 from tests.infra import world as worlds
 from tests.infra.world import HEAD, World
 
@@ -88,6 +89,20 @@ def test_a_commit_of_the_service_plans_nothing(tmp_path: Path, endpoint: str) ->
     apply(world)
     world.write("README.md", "another commit")
     assert world.plan().empty
+
+
+@pytest.mark.slow
+def test_a_role_that_only_reads_plans_without_the_lock(world: World) -> None:
+    infra = world.env.infra
+    world = world.change(state=State(bucket=infra.bucket, lock_seconds=0))
+    lock = f"{infra.key(world.env.name)}.tflock"
+    text = json.dumps({"ID": "c4b3a1d0-5a4f-8f0e-0a49-000000000000", "Who": "ann@laptop"})
+    world.client("s3").put_object(Bucket=infra.bucket, Key=lock, Body=text.encode())
+    with pytest.raises(Stop, match="locked by ann@laptop"):
+        world.plan()
+    with terraform.ready(world.c, world.place()) as ready:
+        assert len(plans.make(ready, lock=False).acting) == 1
+    assert world.client("s3").get_object(Bucket=infra.bucket, Key=lock)["Body"].read().decode() == text
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ variable "commit" { type = string }
 variable "region" { type = string }
 variable "account_id" { type = string }
 variable "emulated" { type = bool }
+variable "state" { type = string }
 """
 # Terraform's own provider: as quick as Terraform gets.
 SMALL = (

@@ -15,6 +15,7 @@ database = {
 }
 
 gitlab = {
-  host    = "gitlab.example.com"
-  project = "team/slipway"
+  host           = "gitlab.example.com"
+  project        = "team/slipway"
+  merge_requests = true
 }

@@ -10,6 +10,8 @@ subnets = {
 }
 
 cluster = {
+  version        = "1.34"
+  public_cidrs   = []
   administrators = ["arn:aws:iam::222222222222:role/platform-admin"]
 }
 
@@ -23,6 +25,7 @@ nodes = {
 
 database = {
   instance_class  = "db.m7g.large"
+  multi_az        = true
   storage_gib     = 100
   storage_max_gib = 500
   backup_days     = 35
@@ -38,4 +41,6 @@ gitlab = {
   host    = "gitlab.example.com"
   project = "team/slipway"
   claims  = ["environment_protected:true", "deployment_tier:production"]
+  # Their plans may be made from every branch of the project, by a role that only reads.
+  merge_requests = true
 }

@@ -13,6 +13,8 @@ subnets = {
 }
 
 cluster = {
+  version        = "1.34"
+  public_cidrs   = []
   administrators = ["arn:aws:iam::111111111111:role/platform-admin"]
 }
 
@@ -31,4 +33,6 @@ gitlab = {
   host    = "gitlab.example.com"
   project = "team/slipway"
   claims  = ["environment_protected:true", "deployment_tier:staging"]
+  # Their plans may be made from every branch of the project, by a role that only reads.
+  merge_requests = true
 }

@@ -51,7 +51,7 @@ class Place:
     @property
     def state(self) -> str:
         """The state as a person would name it."""
-        return f"s3://{self.infra.bucket}/{self.infra.key(self.name)}"
+        return f"s3://{self.given['state']}"
 
     @property
     def given(self) -> dict[str, str]:
@@ -62,6 +62,7 @@ class Place:
             "region": self.infra.region,
             "account_id": self.infra.account_id,
             "emulated": str(self.infra.emulated).lower(),
+            "state": f"{self.infra.bucket}/{self.infra.key(self.name)}",
         }
 
 

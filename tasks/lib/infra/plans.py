@@ -38,13 +38,16 @@ class Binding(BaseModel):
     destroys: bool
 
 
-def make(terraform: Terraform, destroy: bool = False) -> Plan:
-    """Plans and saves; nothing outside changes. destroy: a plan that takes everything away. Raises Stop."""
+def make(terraform: Terraform, destroy: bool = False, lock: bool = True) -> Plan:
+    """Plans and saves; nothing outside changes. Raises Stop.
+
+    destroy: a plan that takes everything away. lock: False where these credentials may not write beside the state.
+    """
     place = terraform.place
     shutil.rmtree(place.saved, ignore_errors=True)  # an old plan must not outlive the wish for a new one
     place.saved.mkdir(parents=True, mode=0o700)
     file = place.saved / PLAN
-    words = ["-detailed-exitcode", f"-out={file}", terraform.waiting, *terraform.values]
+    words = ["-detailed-exitcode", f"-out={file}", terraform.waiting if lock else "-lock=false", *terraform.values]
     with terminal.step(f"Plan {place.name}"):
         terraform.lines("plan", *words, *(["-destroy"] if destroy else []), step="infra.plan", ok=(0, 2))
         file.chmod(0o600)  # a plan holds every value of the state, also those that are never shown

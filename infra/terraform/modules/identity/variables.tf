@@ -18,7 +18,13 @@ variable "account_id" {
 
 variable "gitlab" {
   description = "See the variable gitlab of the root."
-  type        = object({ host = string, project = string, branch = string, claims = list(string), create_provider = bool, policy_arns = list(string) })
+  type        = object({ host = string, project = string, branch = string, claims = list(string), create_provider = bool, policy_arns = list(string), merge_requests = bool })
+  nullable    = false
+}
+
+variable "state" {
+  description = "BUCKET/KEY of this root's state, the only object that plans of merge requests may read."
+  type        = string
   nullable    = false
 }
 
