@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from prometheus_client import openmetrics
+from prometheus_client import Histogram, openmetrics
 from prometheus_client import parser as classic
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics import parser as openmetrics_parser
@@ -143,6 +143,12 @@ def test_names_and_labels_are_the_promised_ones(start: Start) -> None:
         ("endpoint", "method", "status")
     }
     assert {tuple(sorted(s.labels)) for s in seen if s.name == "app_request_latency_seconds_sum"} == {("endpoint",)}
+
+
+def test_the_objectives_300_ms_is_a_bucket_and_costs_no_series(start: Start) -> None:
+    of_one_route = {s.labels["le"] for s in samples(start()) if s.labels.get("endpoint") == "/" and "le" in s.labels}
+    assert "0.3" in of_one_route
+    assert len(of_one_route) == len(Histogram.DEFAULT_BUCKETS)
 
 
 def test_series_exist_before_the_first_error(start: Start) -> None:
