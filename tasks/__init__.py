@@ -14,6 +14,7 @@ from tasks import (
     image,
     infra,
     lab,
+    observe,
     promotion,
     quality,
     release,
@@ -54,6 +55,8 @@ ns = Collection(
     image=Collection.from_module(image, auto_dash_names=True),
     gitops=Collection.from_module(gitops),
     release=Collection.from_module(release),
+    # What is seen of it.
+    observe=Collection.from_module(observe),
     # AWS as code.
     infra=Collection.from_module(infra),
     # What it stands on.

@@ -1,0 +1,1 @@
+"""Alerts: rules and objectives, Alertmanager routes, and the checks of both."""

@@ -1,0 +1,111 @@
+"""observe.alerts with the real promtool and amtool: what is shipped holds, and every kind of mistake has its row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from invoke.context import Context
+
+import tasks.observe
+from tasks.lib.errors import Code, Stop
+from tasks.lib.observe import checks, programs, rules
+from tasks.lib.quality import Result
+from tests.lib.own_tools import OwnTools, own
+
+__all__ = ["own"]
+
+
+def states(c: Context, folder: Path, runbooks: Path) -> dict[str, str]:
+    """The checks that are not ok."""
+    return {one.name: one.state for one in checks.alerts(c, folder, runbooks) if one.state != "ok"}
+
+
+def without_unit_tests(folder: Path, *but: str) -> None:
+    for path in (folder / "tests").glob("*.yaml"):
+        if path.stem not in but:
+            path.unlink()
+
+
+@pytest.mark.slow
+def test_what_is_shipped_holds(c: Context, folder: Path, runbooks: Path) -> None:
+    found = checks.alerts(c, folder, runbooks)
+    assert [(one.name, one.state) for one in found] == [(one.name, "ok") for one in found]
+    assert len(found) == 5 + 7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "good", "bad", "wrong"),
+    [
+        ("rules/service.yaml", ") > 0.1", ") > 0.2", {"test service (promtool)"}),
+        ("rules/service.yaml", "for: 2m", "for: 1m", {"test service (promtool)"}),
+        (
+            "rules/service.yaml",
+            "sum by (namespace) (",
+            "sum by namespace) (",
+            {"rules (promtool)", "test service (promtool)"},
+        ),
+        ("alertmanager/alertmanager.yaml", "receiver: page", "receiver: urgent", {"routes (amtool)"}),
+        (
+            "alertmanager/alertmanager.yaml",
+            "repeat_interval: 1h",
+            "repeat: 1h",
+            {"Alertmanager (amtool)", "routes (amtool)"},
+        ),
+        ("alertmanager/slack.tmpl", "{{ end }}", "", {"Alertmanager (amtool)"}),
+        ("alertmanager/routes.yaml", "receiver: page", "reciever: page", {"routes (amtool)"}),
+        ("slo.yaml", "99.9", "99.5", {"generated files"}),
+    ],
+)
+def test_a_mistake_is_found(
+    c: Context, folder: Path, runbooks: Path, file: str, good: str, bad: str, wrong: set[str]
+) -> None:
+    without_unit_tests(folder, *(["service"] if "service" in file else []))
+    path = folder / file
+    assert good in path.read_text()
+    path.write_text(path.read_text().replace(good, bad))
+    if file.startswith("rules/"):
+        rules.write(folder)
+    assert states(c, folder, runbooks) == dict.fromkeys(wrong, "findings")
+
+
+def test_a_file_without_tests_is_a_finding(c: Context, folder: Path) -> None:
+    (folder / "tests" / "service.yaml").write_text("tests: []\n")
+    with pytest.raises(Stop, match="has no tests") as stopped:
+        programs.test(c, folder / "tests" / "service.yaml")
+    assert stopped.value.code == Code.FINDINGS
+
+
+def test_a_missing_program_could_not_run(c: Context, folder: Path, runbooks: Path, own: OwnTools) -> None:
+    without_unit_tests(folder)
+    own.pins(
+        "".join(
+            f"- name: {name}\n  how: path\n  group: alerts\n  install: apt-get install {name}\n"
+            "  on_path: {minimum: '99'}\n  needed_for: a test\n"
+            for name in ("promtool", "amtool")
+        )
+    )
+    names = ("rules (promtool)", "Alertmanager (amtool)", "routes (amtool)")
+    assert states(c, folder, runbooks) == dict.fromkeys(names, "could not run")
+
+
+@pytest.mark.parametrize(("exits", "code"), [("exit 1", 3), ("exit 3", 3), ("exit 2", 4), ("kill -9 $$", 4)])
+def test_a_broken_program_is_no_finding(c: Context, exits: str, code: int) -> None:
+    with pytest.raises(Stop) as stopped:
+        programs._ask(c, ["sh", "-c", exits], "try")
+    assert stopped.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("states", "code"), [(["ok", "findings"], 3), (["findings", "could not run"], 4), (["ok", "ok"], 0)]
+)
+def test_exit_code(c: Context, monkeypatch: pytest.MonkeyPatch, states: list[str], code: int) -> None:
+    made = [Result(str(number), state, 0, "why") for number, state in enumerate(states)]  # type: ignore[arg-type]
+    monkeypatch.setattr(checks, "alerts", lambda _: made)
+    if code == 0:
+        tasks.observe.alerts(c)
+    else:
+        with pytest.raises(Stop) as stopped:
+            tasks.observe.alerts(c)
+        assert stopped.value.code == code
