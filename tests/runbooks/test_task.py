@@ -129,7 +129,9 @@ def test_lines_are_laid_out_but_never_cut_or_wrapped(
 ) -> None:
     from rich.console import Console
 
-    monkeypatch.setattr(terminal, "_console", lambda: Console(force_terminal=True, width=60, no_color=True))
+    monkeypatch.setattr(
+        terminal, "_console", lambda: Console(force_terminal=True, width=60, no_color=True, soft_wrap=True)
+    )
     prose = "word " * 40
     line = f"./inv freeze --env production --until 4h --reason '{'why ' * 20}'"
     terminal.page(f"# Title\n\n- {prose}\n\n```sh\n{line}\n```\n")
