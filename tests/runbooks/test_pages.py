@@ -9,29 +9,12 @@ from functools import cache
 import pytest
 
 from tasks.lib import commands, paths, runbooks
+from tasks.lib.observe import rules
 from tasks.lib.runbooks import PARTS, Page
 from tests.runbooks import lines
 from tests.test_docs import constants
 
-ALERTS = {
-    "ArgoAppOutOfSync",
-    "CertificateExpiring",
-    "DeployFailed",
-    "DriftFound",
-    "ErrorBudgetBurnFast",
-    "ErrorBudgetBurnSlow",
-    "ErrorBudgetBurnSteady",
-    "GateDatabaseStale",
-    "HPAAtMaximum",
-    "HighErrorRate",
-    "HighLatencyP95",
-    "LatencyBudgetBurnFast",
-    "LatencyBudgetBurnSlow",
-    "LatencyBudgetBurnSteady",
-    "PodCrashLooping",
-    "PodsPending",
-    "ServiceDown",
-}
+ALERTS = {rule.alert: rule for _, rule in rules.read() if rule.alert}
 BY_HAND = {"cluster-lost", "restore-state", "roll-back", "rotate-keys", "stop-the-line"}
 PAGES = {page.name: page for page in runbooks.pages()}
 INDEX = (runbooks.FOLDER / "README.md").read_text(encoding="utf-8")
@@ -47,8 +30,13 @@ def parts(page: Page) -> dict[str, str]:
 
 
 def test_each_alert_and_each_thing_done_by_hand_has_its_page() -> None:
-    assert set(PAGES) == ALERTS | BY_HAND
+    assert set(PAGES) == {*ALERTS, *BY_HAND}
     assert {name for name in PAGES if f"({name}.md)" not in INDEX} == set()
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_a_page_says_how_urgent_it_is(name: str) -> None:
+    assert f" {ALERTS[name].labels['severity'].capitalize()}" in PAGES[name].first_line()
 
 
 @every_page
