@@ -115,6 +115,12 @@ def test_a_runbook_that_is_not_there_is_told(runbooks: Path) -> None:
     assert problem.why == "runbook_url leads nowhere: there is no docs/runbooks/DriftFound.md"
 
 
+def test_an_alert_without_a_unit_test_is_told(folder: Path, runbooks: Path) -> None:
+    (folder / "tests" / "platform.yaml").unlink()
+    untested = {problem.what for problem in lint.alerts(folder, runbooks)}
+    assert untested == {"PodsPending", "HPAAtMaximum", "ArgoAppOutOfSync", "CertificateExpiring"}
+
+
 @pytest.mark.parametrize("file", ["links.yaml", "slo.yaml", "series.yaml", "rules/service.yaml"])
 @pytest.mark.parametrize("text", ["[1, 2]", "{", "colour: red\n"])
 def test_broken_files_are_one_sentence_each(folder: Path, runbooks: Path, file: str, text: str) -> None:

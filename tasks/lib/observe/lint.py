@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
 
 from tasks.lib.errors import Code, Stop
 from tasks.lib.observe import files, queries, rules
@@ -15,6 +18,21 @@ LABELS = ("severity", "service", "environment", "team")
 ANNOTATIONS = ("summary", "description", "runbook_url", "dashboard_url")
 SEVERITIES = ("critical", "warning")
 EVERYWHERE = {"job", "instance", "namespace"}
+
+
+class Expected(BaseModel):
+    """What promtool is to see of an alert at one moment; its other keys are promtool's business."""
+
+    alertname: str
+    exp_alerts: list[Any] = []
+
+
+class UnitTest(BaseModel):
+    alert_rule_test: list[Expected] = []
+
+
+class UnitTests(BaseModel):
+    tests: list[UnitTest]
 
 
 @dataclass(frozen=True)
@@ -59,14 +77,24 @@ def unknown(expr: str, known: dict[str, set[str]]) -> list[str]:
     return found
 
 
+def shown_to_fire(folder: Path = FOLDER) -> set[str]:
+    """The alerts that a unit test expects at some moment. Raises Stop (2)."""
+    found = set()
+    for path in sorted((folder / "tests").glob("*.yaml")):
+        for test in files.model(UnitTests, path).tests:
+            found |= {one.alertname for one in test.alert_rule_test if one.exp_alerts}
+    return found
+
+
 def alerts(folder: Path = FOLDER, runbooks: Path = RUNBOOKS) -> list[Problem]:
     """What is wrong with the rules of this folder. Raises Stop (2) when they cannot be read."""
-    known, links = series(folder), files.links(folder)
+    known, links, fires = series(folder), files.links(folder), shown_to_fire(folder)
     found = []
     for path, rule in rules.read(folder):
         reasons = unknown(rule.expr, known)
         if rule.alert:
             reasons += [*_words(rule), *_links(rule, links, runbooks)]
+            reasons += [] if rule.alert in fires else ["no unit test in alerts/tests shows it fire"]
         found += [Problem(files.shown(path), rule.alert or rule.record, reason) for reason in reasons]
     return found
 

@@ -46,12 +46,9 @@ def check(c: Context, folder: Path = FOLDER) -> str:
 
 
 def test(c: Context, path: Path) -> str:
-    """Runs one file of unit tests; returns how many tests it has."""
-    tests = files.load(path).get("tests") or []
-    if not tests:
-        raise Stop(f"{files.shown(path)} has no tests", Code.FINDINGS)
+    """Runs one file of unit tests; returns its name."""
     _ask(c, [tools.path(c, "promtool"), "test", "rules", path], "test the rules")
-    return f"{len(tests)} tests"
+    return files.shown(path)
 
 
 def config(folder: Path = FOLDER) -> Path:
