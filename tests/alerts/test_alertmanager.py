@@ -43,6 +43,7 @@ def test_groups_inhibits_and_repeats(running: Running) -> None:
         {"alertname": "HighLatencyP95", "severity": "warning", "environment": "staging"},
         {"alertname": "LatencyBudgetBurnFast", "slo": "latency", "environment": "staging"},
         {"alertname": "LatencyBudgetBurnSteady", "slo": "latency", "environment": "staging", "severity": "warning"},
+        {"alertname": "ErrorBudgetBurnSlow", "slo": "error", "environment": "staging"},
         {"alertname": "ErrorBudgetBurnSteady", "slo": "error", "environment": "staging", "severity": "warning"},
         {"alertname": "DeployFailed", "environment": "staging"},
         {"alertname": "ArgoAppOutOfSync", "environment": "staging", "severity": "warning"},
@@ -55,7 +56,7 @@ def test_groups_inhibits_and_repeats(running: Running) -> None:
     assert told == {
         "HighLatencyP95 in staging (warning)",  # nothing is down there
         "LatencyBudgetBurnFast in staging (critical)",  # and not the same more slowly
-        "ErrorBudgetBurnSteady in staging (warning)",  # another objective
+        "ErrorBudgetBurnSlow in staging (critical)",  # another objective; and not that more slowly
         "DeployFailed in staging (critical)",  # and not what follows from it
         "PodCrashLooping in staging (critical)",
     }

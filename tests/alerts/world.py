@@ -28,7 +28,7 @@ from tasks.lib.observe.files import FOLDER
 
 PROMETHEUS_TIMES = {"interval: 15s": "interval: 500ms", "for: 2m": "for: 1s", "[5m]": "[5s]"}
 """In the rule file: how often it is asked, how long it has to hold, how far it looks back."""
-ALERTMANAGER_TIMES = {"group_wait": "200ms", "group_interval": "1s"}
+ALERTMANAGER_TIMES = {"group_wait": "500ms", "group_interval": "1s"}
 
 Value = TypeVar("Value")
 
