@@ -276,3 +276,22 @@ def policy(c: Context, env: str = "local") -> None:
         terminal.say(f"there is no saved plan of this commit; looking at the files (./inv infra.plan --env {env})")
     showing.refuse(showing.violations(here, found), env)
     terminal.good(f"{env} keeps the rules")
+
+
+@task(auto_shortflags=False, help={"env": "whose variables count (default: production)"})
+def checkov(c: Context, env: str = "production") -> None:
+    """Hold the files against checkov's rules; exit 3.
+
+    With the environment's variables. An exception is a waiver in gitops/waivers.yaml that names `infra`. Installs
+    checkov where it is missing: some 220 MB.
+
+    Usage: ./inv infra.checkov
+    """
+    from tasks.lib import settings, terminal
+    from tasks.lib.infra import checkov as scanner
+    from tasks.lib.infra import place, showing
+
+    here = place.describe(c, settings.load(env))
+    judged = scanner.judge(c, here)
+    showing.refuse(showing.tell(judged), env)
+    terminal.good(f"{env}: {judged.asked} answers of checkov, {len(judged.waived)} of them waived, none open")

@@ -12,7 +12,7 @@ from tasks.lib.runner import run
 
 # Folder of each requirements.in and the Python range that its lock must hold for. The service comes first: its tests
 # run with our packages, which must therefore be the versions that it ships with.
-PROGRAMS = ("bandit", "go", "node", "safety")
+PROGRAMS = ("bandit", "checkov", "go", "node", "safety")
 LOCKS: dict[Path, list[str]] = {
     ROOT / "service": ["--python-version", "3.11"],
     ROOT: ["--universal", "--python-version", "3.10", "--constraint", "service/requirements.txt"],

@@ -602,6 +602,11 @@ def test_a_waiver_that_nothing_needs_is_told(tmp_path: Path, monkeypatch: pytest
     assert "aws_db_instance.gone matches nothing" in fault
 
 
+def test_waivers_of_checkovs_rules_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accept(monkeypatch, waiver(id="CKV_AWS_144"))
+    assert text_says(tmp_path, PLAIN, protected=False).faults == []
+
+
 def test_a_waiver_for_an_environment_counts_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accept(monkeypatch, waiver(applies=["infra", "staging"]))
     assert not broken(policy.judge(planned(tmp_path, PLAIN, protected=False), tmp_path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,7 @@ from tasks.lib.infra.subjects import Subject
 from tasks.lib.settings import Severity
 
 GATE = waivers.INFRA
+CHECKOV = "CKV"  # how the ids of checkov's rules begin; their waivers are no business of ours
 
 
 class Violation(Model):
@@ -72,7 +73,8 @@ def judge(plan: Plan | None, folder: Path, variables: Path | None = None, enviro
     said = dict.fromkeys(one for answer, one in judged if answer == "broken")
     broken = sorted(said, key=_worst_first)
     not_known = [one for answer, one in judged if answer == "open"]
-    return _waived(broken, not_known, environment or facts.environment).model_copy(update={"asked": len(judged)})
+    accepted = waived(broken, not_known, environment or facts.environment, lambda rule: not rule.startswith(CHECKOV))
+    return accepted.model_copy(update={"asked": len(judged)})
 
 
 def _worst_first(one: Violation) -> tuple[int, str, str]:
@@ -115,12 +117,18 @@ def _violation(rule: Rule, subject: Subject) -> Violation:
     return Violation(rule=rule.id, address=subject.address, seen_in=subject.seen_in, file=subject.file, **told)
 
 
-def _waived(broken: list[Violation], not_known: list[Violation], environment: str) -> Judged:
-    named = [one for one in waivers.load().waivers if GATE in one.applies]
+def waived(
+    broken: list[Violation], not_known: list[Violation], environment: str, ours: Callable[[str], bool]
+) -> Judged:
+    """What is left of findings once the waivers for `infra` are applied. ours: whether a waiver of this id counts.
+
+    Raises Stop (3) where the waivers cannot be read.
+    """
+    named = [one for one in waivers.load().waivers if GATE in one.applies and ours(one.id)]
     known = {environment, *(name for one in named for name in one.environments)}
     told = [(one, waiver_rules.faults([one], known, waivers.today())) for one in named]
     good = [one for one, faults in told if not faults]
-    waived = [one for one in broken if any(_accepts(waiver, one, environment) for waiver in good)]
+    covered = [one for one in broken if any(_accepts(waiver, one, environment) for waiver in good)]
     unused = [
         f"{waivers.FILE}: the waiver of {one.id} for {one.subject} matches nothing here; take it out"
         for one in good
@@ -128,8 +136,8 @@ def _waived(broken: list[Violation], not_known: list[Violation], environment: st
         if not any(one.about(each.finding) for each in (*broken, *not_known))
     ]
     return Judged(
-        violations=[one for one in broken if one not in waived],
-        waived=waived,
+        violations=[one for one in broken if one not in covered],
+        waived=covered,
         open=not_known,
         faults=[*(fault for _, faults in told for fault in faults), *unused],
     )

@@ -9,7 +9,7 @@ from tasks.lib.errors import Code, Stop
 from tasks.lib.infra import applying, plan_summary, plans, policy, prices
 from tasks.lib.infra.place import Place
 from tasks.lib.infra.planfile import Plan
-from tasks.lib.infra.policy import Violation
+from tasks.lib.infra.policy import Judged, Violation
 from tasks.lib.infra.terraform import Terraform, ready
 
 
@@ -20,7 +20,11 @@ def plan(place: Place, found: Plan) -> None:
 
 def violations(place: Place, found: Plan | None) -> list[Violation]:
     """Rules that the files, or the plan, break; what is waived is told."""
-    judged = policy.judge(found, place.root, place.variables, place.name)
+    return tell(policy.judge(found, place.root, place.variables, place.name))
+
+
+def tell(judged: Judged) -> list[Violation]:
+    """Says what is waived or not known yet; returns what is broken."""
     for fault in judged.faults:
         terminal.warn(f"waiver: {fault}")
     if judged.waived:
