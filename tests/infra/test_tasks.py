@@ -53,6 +53,19 @@ def test_without_a_bucket_the_next_line_is_bootstrap(world: World) -> None:
 
 
 @pytest.mark.slow
+def test_a_bucket_that_is_gone_since_the_last_task_is_told_too(world: World) -> None:
+    world.plan()
+    s3, bucket = world.client("s3"), world.env.infra.bucket
+    found = s3.list_object_versions(Bucket=bucket)
+    for one in [*found.get("Versions", []), *found.get("DeleteMarkers", [])]:
+        s3.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+    s3.delete_bucket(Bucket=bucket)
+    with pytest.raises(Stop, match="the state bucket of local is not there") as caught:
+        world.plan()
+    assert (caught.value.code, caught.value.fix) == (Code.COULD_NOT_RUN, "./inv infra.bootstrap --env local")
+
+
+@pytest.mark.slow
 def test_another_account_is_refused(world: World) -> None:
     with pytest.raises(Stop, match="123456789012") as caught:
         world.change(account="999999999999").plan()

@@ -13,6 +13,7 @@ from tasks.lib.runner import redact
 LOCK_ID = re.compile(r"\bID:\s+([0-9a-f-]{36})")
 LOCK_WHO = re.compile(r"Who:\s+(\S+)")
 LOCK_CREATED = re.compile(r"Created:\s+(\S+ \S+)")
+NO_BUCKET = re.compile(r"NoSuchBucket|bucket does not exist")
 STALE = "Saved plan is stale"
 LOCKED = "Error acquiring the state lock"
 PROTECTED = "Instance cannot be destroyed"
@@ -99,6 +100,9 @@ def stop(step: str, found: list[Diagnostic], env: str, otherwise: str = "") -> S
     plan = f"./inv infra.plan --env {env}"
     if LOCKED in text and LOCK_ID.search(text):
         return Stop(f"{step}: {locked(text)}", Code.COULD_NOT_RUN, f"wait, or ./inv infra.unlock --env {env}")
+    if NO_BUCKET.search(text) and not any(one.address for one in found):  # else a bucket of the root
+        bootstrap = f"./inv infra.bootstrap --env {env}"
+        return Stop(f"{step}: the state bucket of {env} is not there", Code.COULD_NOT_RUN, bootstrap)
     if STALE in text:
         return Stop(f"{step}: the state has changed since this plan was made", Code.REFUSED, plan)
     if PROTECTED in text:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +17,10 @@ from invoke.runners import Result
 
 from tasks.lib import locks
 from tasks.lib.aws import session
-from tasks.lib.errors import Code, Stop
+from tasks.lib.errors import Stop
 from tasks.lib.infra import messages, moto, providers
-from tasks.lib.infra.messages import Line
-from tasks.lib.infra.place import Place
+from tasks.lib.infra.messages import Diagnostic, Line
+from tasks.lib.infra.place import Place, source_digest
 from tasks.lib.runner import run
 
 INIT_SECONDS = 900.0  # the AWS provider is some 700 MB where it comes from the registry
@@ -28,6 +30,7 @@ CHANGE_SECONDS = 4 * 3600.0
 ANY_EXIT = range(256)
 # Runs a program with its output in a file: it goes on and keeps its state when the caller dies and its pipe breaks.
 INTO_FILE = 'log="$1"; shift; exec "$@" >"$log" 2>&1'
+STAMP = "prepared"  # what `init` was last done for; beside what it left
 LOOK = 0.5  # seconds between looks at what a running program printed
 
 
@@ -73,12 +76,23 @@ class Terraform:
             raise messages.stop(step, [], self.place.name, result.stderr or result.stdout)
         return result.stdout
 
-    def lines(self, verb: str, *words: str | Path, step: str, ok: Sequence[int] = (0,)) -> tuple[int, list[Line]]:
-        """Exit code and output of a call that speaks JSON. Raises Stop with what Terraform complained about."""
+    def lines(
+        self,
+        verb: str,
+        *words: str | Path,
+        step: str,
+        ok: Sequence[int] = (0,),
+        known: Callable[[Sequence[Diagnostic]], Stop | None] = lambda found: None,
+    ) -> tuple[int, list[Line]]:
+        """Exit code and output of a call that speaks JSON. Raises Stop with what Terraform complained about.
+
+        known: says it better where it can.
+        """
         result = self.call(verb, "-json", "-no-color", *words, step=step, timeout=CHANGE_SECONDS)
         lines = list(messages.read(result.stdout))
         if result.exited not in ok:
-            raise messages.stop(step, messages.errors(lines), self.place.name, result.stderr or result.stdout)
+            found = messages.errors(lines)
+            raise known(found) or messages.stop(step, found, self.place.name, result.stderr or result.stdout)
         return result.exited, lines
 
     @property
@@ -120,22 +134,40 @@ def ready(c: Context, place: Place) -> Iterator[Terraform]:
 
 
 def _init(terraform: Terraform) -> None:
-    infra, name = terraform.place.infra, terraform.place.name
-    backend = {"bucket": infra.bucket, "key": infra.key(name), "region": infra.region, "use_lockfile": "true"}
+    """`terraform init`, unless nothing that it depends on has changed since it last went well."""
+    place = terraform.place
+    words = _backend(place)
+    stamp = place.data / STAMP
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == _prepared(terraform, words):
+        return
+    stamp.unlink(missing_ok=True)
+    result = terraform.call("init", "-reconfigure", "-no-color", *words, step="infra: init", timeout=INIT_SECONDS)
+    if result.exited:
+        raise messages.stop("infra: init", [], place.name, result.stderr or result.stdout)
+    stamp.write_text(_prepared(terraform, words), encoding="utf-8")
+
+
+def _backend(place: Place) -> list[str]:
+    infra = place.infra
+    backend = {"bucket": infra.bucket, "key": infra.key(place.name), "region": infra.region, "use_lockfile": "true"}
     backend["encrypt"] = "true"
     if infra.endpoint:
         backend |= dict.fromkeys(("use_path_style", "skip_metadata_api_check"), "true")
     words = [f"-backend-config={key}={value}" for key, value in backend.items()]
-    if (terraform.place.root / ".terraform.lock.hcl").exists():
-        words.append("-lockfile=readonly")
-    result = terraform.call("init", "-reconfigure", "-no-color", *words, step="infra: init", timeout=INIT_SECONDS)
-    if result.exited == 0:
-        return
-    text = result.stderr or result.stdout
-    if "NoSuchBucket" in text or "bucket does not exist" in text:
-        sentence = f"infra: the state bucket {infra.bucket} is not there"
-        raise Stop(sentence, Code.COULD_NOT_RUN, f"./inv infra.bootstrap --env {name}")
-    raise messages.stop("infra: init", [], name, text)
+    return [*words, "-lockfile=readonly"] if (place.root / ".terraform.lock.hcl").exists() else words
+
+
+def _prepared(terraform: Terraform, words: Sequence[str]) -> str:
+    """A digest of all that `init` reads and of what it left behind: where something went missing it is another one."""
+    place, found = terraform.place, hashlib.sha256()
+    program = terraform.program.stat()
+    configuration = Path(terraform.variables.get("TF_CLI_CONFIG_FILE") or os.environ.get("TF_CLI_CONFIG_FILE") or "")
+    read = [configuration, *(place.data / name for name in ("terraform.tfstate", "modules/modules.json"))]
+    left = [path for path in sorted((place.data / "providers").rglob("*")) if path.exists()]
+    facts = [terraform.program, program.st_size, program.st_mtime_ns, place.infra.endpoint, *words, *left]
+    for one in (source_digest(place), *facts, *(path.read_bytes() for path in read if path.is_file())):
+        found.update(f"{one!r}\0".encode())
+    return found.hexdigest()
 
 
 @contextmanager
