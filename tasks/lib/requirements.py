@@ -12,11 +12,13 @@ from tasks.lib.runner import run
 
 # Folder of each requirements.in and the Python range that its lock must hold for. The service comes first: its tests
 # run with our packages, which must therefore be the versions that it ships with.
-PROGRAMS = ("bandit", "checkov", "go", "node", "safety")
+PROGRAMS = ("bandit", "checkov", "drawing", "go", "node", "safety")
 LOCKS: dict[Path, list[str]] = {
     ROOT / "service": ["--python-version", "3.11"],
     ROOT: ["--universal", "--python-version", "3.10", "--constraint", "service/requirements.txt"],
     **{ROOT / "tools" / name: ["--universal", "--python-version", "3.10"] for name in PROGRAMS},
+    # The SDK of Grafana's dashboards takes nothing older.
+    ROOT / "tools" / "dashboards": ["--universal", "--python-version", "3.11"],
 }
 HEADER = "# Locked from requirements.in with hashes: ./inv requirements.lock\n"
 

@@ -160,6 +160,12 @@ class Rollout(Strict):
     version_checks: int = Field(3, ge=1, le=20, description="times in a row that every pod must answer with the SHA")
 
 
+class Observe(Strict):
+    """Where the environment's signals are asked for."""
+
+    prometheus: str = Field("", pattern=r"^(https?://[^\s@?]+)?$", description="its address as people reach it")
+
+
 Cluster = Annotated[LabCluster | ContextCluster | EksCluster, Field(discriminator="kind")]
 
 
@@ -180,6 +186,7 @@ class Environment(Strict):
     rollout: Rollout = Rollout()
     promotion: Promotion | None = Field(None, description="releases come from another environment, by `promote` only")
     infra: Infra = Infra()
+    observe: Observe = Observe()
 
     @property
     def namespace(self) -> str:
@@ -231,6 +238,7 @@ def _allowed(where: tuple[int | str, ...]) -> list[str]:
         "promotion": Promotion,
         "approvals": Approvals,
         "infra": Infra,
+        "observe": Observe,
         "state": State,
         **kinds,
     }

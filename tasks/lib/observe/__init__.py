@@ -1,1 +1,1 @@
-"""Alerts: rules and objectives, Alertmanager routes, and the checks of both."""
+"""What is seen of a release: alerts and their checks, dashboards, the delivery log as metrics, snapshots."""

@@ -29,11 +29,12 @@ def wheel(c: Context, row: pins.PypiPin) -> None:
         "--requirement",
         pins.folder_of(row) / "requirements.txt",
     ]
-    if row.module:
+    if row.in_venv:
         _check(row, c, [sys.executable, "-m", "venv", part])
         _check(row, c, [part / "bin" / "python", *PIP, *lock])
         # Not the console script: that one carries the path of the folder in which it was made.
-        _launcher(part / row.name, 'exec "$here/bin/python" -m ' + shlex.quote(row.module) + ' "$@"')
+        words = f" -m {shlex.quote(row.module)}" if row.module else ""
+        _launcher(part / row.name, f'exec "$here/bin/python"{words} "$@"')
     else:
         _check(row, c, [sys.executable, *PIP, *lock, "--target", part])
         (part / row.file).chmod(0o755)

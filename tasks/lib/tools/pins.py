@@ -16,6 +16,8 @@ from tasks.lib.errors import Code, Stop
 from tasks.lib.paths import ROOT, cache
 
 Version = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$")]
+# PyPI's epoch in front, which no program prints.
+WheelVersion = Annotated[str, StringConstraints(pattern=r"^(\d+!)?\d+(\.\d+)*$")]
 
 
 class Strict(BaseModel):
@@ -68,12 +70,17 @@ class GoPin(Row):
 
 
 class PypiPin(Row):
-    """A program from a wheel: a module run in a venv of its own, or a file that the wheel carries."""
+    """A program from a wheel: a module run in a venv of its own, a file that the wheel carries, or a Python with it."""
 
     how: Literal["pypi"]
-    version: Version
+    version: WheelVersion
     module: str = Field("", description="run with `python -m` in a venv of its own")
+    python: bool = Field(False, description="the program is the Python of that venv, for scripts of ours")
     file: Path = Field(Path(), description="the program inside the unpacked wheel")
+
+    @property
+    def in_venv(self) -> bool:
+        return bool(self.module) or self.python
 
     @property
     def locked_by(self) -> list[Path]:
@@ -181,7 +188,7 @@ def digest(row: Row) -> str:
     hashed = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     for path in row.locked_by:
         hashed.update(path.name.encode() + b"\0" + path.read_bytes())
-    if isinstance(row, PypiPin) and row.module:
+    if isinstance(row, PypiPin) and row.in_venv:
         # A venv belongs to the interpreter that made it.
         hashed.update(f"{sys.base_prefix} {sys.version_info[:2]}".encode())
     return hashed.hexdigest()[:12]
@@ -195,6 +202,6 @@ def home(row: AnyPin) -> Path:
 
 def target(row: AnyPin) -> Path:
     """The program's file once it is installed."""
-    if isinstance(row, PypiPin) and not row.module:
+    if isinstance(row, PypiPin) and not row.in_venv:
         return home(row) / row.file
     return home(row) / row.name

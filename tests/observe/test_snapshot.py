@@ -1,0 +1,114 @@
+"""Every panel has data where there is traffic, and what is drawn of it is a picture that holds it."""
+
+from __future__ import annotations
+
+import re
+import struct
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from invoke.context import Context
+
+from tasks.lib.errors import Code, Stop
+from tasks.lib.observe import panels, ranges, snapshot
+from tests.observe.conftest import NEW, Watched, environment
+
+EVERY = [(board.uid, panel) for board in panels.read() for panel in board.panels]
+
+
+def ask(watched: Watched, expr: str, seconds: float = 60) -> list[ranges.Series]:
+    end = datetime.now(timezone.utc)
+    server = ranges.Prometheus(watched.address, end - timedelta(seconds=seconds), end)
+    return ranges.ask(server, panels.filled(expr, environment()), "")
+
+
+@pytest.mark.slow
+def test_every_query_of_every_panel_returns_data(watched: Watched) -> None:
+    """The service's from the service, those of cluster and delivery from a file that Prometheus scrapes."""
+    asked = {
+        f"{uid}: {panel.title}: {one.expr}": ask(watched, one.expr) for uid, panel in EVERY for one in panel.targets
+    }
+    assert len(asked) == 12
+    assert [name for name, answer in asked.items() if not answer] == []
+    annotations = [ask(watched, board.annotation) for board in panels.read()]
+    assert all(annotations)
+
+
+@pytest.mark.slow
+def test_the_service_panels_say_what_happened(watched: Watched) -> None:
+    (rate,), (errors,), (latency,), (restarts,) = (
+        ask(watched, panel.targets[0].expr) for uid, panel in EVERY if uid == "slipway-service"
+    )
+
+    def last(series: ranges.Series) -> float:
+        return next(value for _, value in reversed(series.points) if value is not None)
+
+    assert 1 < last(rate) < 100
+    assert 0 <= last(errors) < 30
+    assert 0 < last(latency) < 0.5
+    assert last(restarts) == 0
+
+
+@pytest.mark.slow
+def test_first_forms_are_not_what_they_are_called(watched: Watched) -> None:
+    """Why the panels do not ask what was first written: many curves, a ratio that is always 100, another namespace."""
+    rates = ask(watched, "rate(app_requests_total[5m])")
+    assert len(rates) > 10
+    ratio = 'rate(app_requests_total{status=~"5.."}[5m]) / rate(app_requests_total[5m]) * 100'
+    values = {value for series in ask(watched, ratio) for _, value in series.points if value is not None}
+    assert values <= {100.0}
+    assert len(ask(watched, "histogram_quantile(0.95, rate(app_request_latency_seconds_bucket[5m]))")) > 1
+    assert ask(watched, 'kube_pod_container_status_restarts_total{namespace="default"}') == []
+
+
+@pytest.mark.slow
+def test_panels_are_drawn_and_put_on_a_page(watched: Watched, c: Context, tmp_path: Path) -> None:
+    made = snapshot.take(c, environment(), timedelta(minutes=1), watched.address, tmp_path / "out")
+    assert made.empty == []
+    pictures = sorted((tmp_path / "out").glob("*.png"))
+    assert [path.name.partition("-")[2] for path in pictures] == [
+        "request-rate.png",
+        "error-rate.png",
+        "p95-latency.png",
+        "pod-restarts.png",
+        "deploys-per-week.png",
+        "lead-time.png",
+        "change-failure-rate.png",
+        "time-to-restore.png",
+        "deploys-so-far.png",
+    ]
+    for path in pictures:
+        wide, high = struct.unpack(">II", path.read_bytes()[16:24])
+        assert path.read_bytes().startswith(b"\x89PNG") and wide > 300 and high > 150
+        assert path.stat().st_size > 3000
+    page = made.page.read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == len(pictures)
+    assert NEW[:12] in page
+    assert not re.search(r"""(src|href)=["']?(?!["\']?data:)""", page)  # it can be sent
+
+
+def test_without_an_address_nothing_is_asked(c: Context, tmp_path: Path) -> None:
+    with pytest.raises(Stop) as stopped:
+        snapshot.take(c, environment(), timedelta(hours=1), folder=tmp_path / "out")
+    assert stopped.value.code == Code.USAGE
+    assert "environment.yaml names no Prometheus" in stopped.value.sentence
+    assert "--prometheus" in stopped.value.fix
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "-1h", "5", "91d", "30s"])
+def test_a_span_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(Stop, match="--since") as stopped:
+        snapshot.duration(text)
+    assert stopped.value.code == Code.USAGE
+
+
+def test_a_dead_prometheus_is_one_sentence(c: Context, tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(Stop) as stopped:
+        snapshot.take(c, environment(), timedelta(hours=1), "http://127.0.0.1:1", tmp_path / "out")
+    assert (stopped.value.code, time.monotonic() - began < 5) == (Code.COULD_NOT_RUN, True)
+    assert stopped.value.sentence == "ask Prometheus at http://127.0.0.1:1: ConnectionError"
+    assert not (tmp_path / "out").exists()
