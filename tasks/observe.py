@@ -66,9 +66,13 @@ def dashboards(c: Context, check: bool = False) -> None:
 
 @task(
     auto_shortflags=False,
-    help={"env": words.ENV, "out": "file to write, whole or not at all (default: .slipway/metrics/slipway_ENV.prom)"},
+    help={
+        "env": words.ENV,
+        "out": "file to write, whole or not at all (default: .slipway/metrics/slipway_ENV.prom)",
+        "drift": "also ask the cluster whether it is what Git says (default: only Git and the registry are asked)",
+    },
 )
-def metrics(c: Context, env: str = "local", out: str = "") -> None:
+def metrics(c: Context, env: str = "local", out: str = "", drift: bool = False) -> None:
     """Write the delivery log as Prometheus metrics.
 
     From the Git log of the environment and the signed record of what runs there. In a cron job, with the folder of
@@ -85,7 +89,7 @@ def metrics(c: Context, env: str = "local", out: str = "") -> None:
 
     file = Path(out) if out else paths.work() / "metrics" / f"slipway_{env}.prom"
     with terminal.step(f"Read the delivery log of {env}"):
-        known, missing = delivery.look(c, settings.load(env), datetime.now(timezone.utc))
+        known, missing = delivery.look(c, settings.load(env), datetime.now(timezone.utc), drift)
     if missing:
         terminal.warn(f"gate outcomes are left out: {missing}")
     write_text(file, delivery_text.text(known))

@@ -160,6 +160,13 @@ def test_the_metrics_of_two_days() -> None:
     assert found["slipway_gate_findings", "config", "MEDIUM"] == 2
     assert found["slipway_record_verified",] == 1
     assert found["slipway_gate_database_max_age_seconds",] == 7 * 86400
+    assert not [key for key in found if key[0] == "slipway_drift_places"]
+
+
+def test_drift_is_told_where_somebody_asked() -> None:
+    for places in (0, 2):
+        told = Known(environment(), [], {}, None, NOON, drift=places)
+        assert samples(delivery_text.text(told))["slipway_drift_places", "cluster"] == places
 
 
 def test_what_is_not_known_is_absent_and_not_zero() -> None:

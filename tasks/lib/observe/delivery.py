@@ -13,7 +13,7 @@ from statistics import median
 
 from invoke.context import Context
 
-from tasks.lib import desired, git, publish, target
+from tasks.lib import desired, git, publish, status, target
 from tasks.lib.errors import Stop
 from tasks.lib.history import MOVES, Action, Event
 from tasks.lib.record import Record
@@ -132,6 +132,7 @@ class Known:
     """All that the metrics of one environment are made of.
 
     record: of the running release, None where it cannot be had. databases: dates of those that gates here compare with.
+    drift: in how many places the cluster differs from Git, None where nobody asked.
     """
 
     environment: Environment
@@ -140,12 +141,13 @@ class Known:
     record: Record | None
     now: datetime
     databases: Mapping[str, datetime] = field(default_factory=dict)
+    drift: int | None = None
 
 
-def look(c: Context, env: Environment, now: datetime) -> tuple[Known, str]:
+def look(c: Context, env: Environment, now: datetime, drift: bool = False) -> tuple[Known, str]:
     """Asks Git and the registry; the second is why there is no record of the running release, '' when there is one.
 
-    Raises Stop (4) when the Git remote does not answer: without it nothing is known.
+    drift: ask the cluster too. Raises Stop (4) when the Git remote, or then the cluster, does not answer.
     """
     here = target.of(c, env, up=False)
     state = desired.fetch(c, here)
@@ -156,7 +158,8 @@ def look(c: Context, env: Environment, now: datetime) -> tuple[Known, str]:
         except Stop as stop:
             missing = stop.sentence
     commits = commit_times(c, state.clone, state.events)
-    return Known(env, state.events, commits, record, now, databases(env)), missing
+    places = len(status.drift(c, env)) if drift else None
+    return Known(env, state.events, commits, record, now, databases(env), places), missing
 
 
 def databases(env: Environment) -> dict[str, datetime]:

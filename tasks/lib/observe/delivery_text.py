@@ -28,7 +28,7 @@ class _Families(Collector):
         self.known = known
 
     def collect(self) -> Iterator[Metric]:
-        for part in (_running, _events, _dora, _gates, _databases, _written):
+        for part in (_running, _events, _dora, _gates, _databases, _drift, _written):
             yield from part(self.known)
 
 
@@ -182,6 +182,16 @@ def _databases(known: Known) -> Iterator[Metric]:
         "How old a database the environment accepts.",
         [],
         [([], known.environment.gates.max_database_age_days * 86400)],
+    )
+
+
+def _drift(known: Known) -> Iterator[Metric]:
+    yield _gauge(
+        known,
+        "slipway_drift_places",
+        "In how many places the environment differs from what Git says; absent where nobody asked.",
+        ["kind"],
+        [] if known.drift is None else [(["cluster"], known.drift)],
     )
 
 

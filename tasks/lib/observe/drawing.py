@@ -43,12 +43,13 @@ def _seconds(value: float) -> str:
         return f"{value * 1e3:.3g} ms" if abs(value) >= 1e-3 else f"{value * 1e6:.3g} µs"
     if abs(value) < 60:
         return f"{value:.3g} s"
+    units = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+    place = next(place for place, (size, _) in enumerate(units) if abs(value) >= size)
     parts, left = [], round(value)
-    for size, name in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+    for size, name in units[place : place + 2]:
         count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {name}")
-    return " ".join(parts[:2])
+        parts += [f"{count} {name}"] if count else []
+    return " ".join(parts)
 
 
 def main() -> None:

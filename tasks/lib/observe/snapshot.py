@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -16,32 +15,14 @@ from invoke.context import Context
 from tasks.lib import moments, paths, terminal, tools
 from tasks.lib.errors import Code, Stop
 from tasks.lib.gates.store import write_text
-from tasks.lib.observe import drawing, panels, ranges
+from tasks.lib.observe import panels, ranges, snapshot_page
 from tasks.lib.observe.panels import Dashboard, Panel
 from tasks.lib.observe.ranges import Prometheus, Series
+from tasks.lib.observe.snapshot_page import Drawn, Mark
 from tasks.lib.runner import run
 from tasks.lib.settings import Environment
 
 DRAW_SECONDS = 120.0
-TEMPLATE = "snapshot.html.j2"
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A moment at which another release was brought in. action: deploy, promote or rollback."""
-
-    time: float
-    action: str
-    sha: str
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """One panel with what Prometheus answered. missing: expressions that returned nothing."""
-
-    panel: Panel
-    series: list[Series]
-    missing: list[str]
 
 
 @dataclass(frozen=True)
@@ -81,7 +62,7 @@ def take(c: Context, env: Environment, since: timedelta, prometheus: str = "", f
     with terminal.step("Draw the panels"):
         files = _draw(c, every, marks, server, folder)
     page = folder / "index.html"
-    write_text(page, _page(env, boards, drawn, files, marks, server))
+    write_text(page, snapshot_page.text(env, boards, drawn, files, marks, server))
     return Snapshot(page, every)
 
 
@@ -155,51 +136,3 @@ def _draw(
 
 def _name(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-
-
-def _page(
-    env: Environment,
-    boards: Sequence[Dashboard],
-    drawn: Mapping[str, Sequence[Drawn]],
-    files: Mapping[int, Path],
-    marks: Sequence[Mark],
-    server: Prometheus,
-) -> str:
-    from jinja2 import Environment as Pages
-    from jinja2 import FileSystemLoader, StrictUndefined
-
-    pages = Pages(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    place, sections = 0, []
-    for board in boards:
-        figures = []
-        for one in drawn[board.uid]:
-            image = base64.b64encode(files[place].read_bytes()).decode() if place in files else ""
-            figures.append({"panel": one.panel, "image": image, "rows": _rows(one), "missing": one.missing})
-            place += 1
-        sections.append({"title": board.title, "figures": figures})
-    return pages.get_template(TEMPLATE).render(
-        environment=env.name,
-        begin=moments.shown(server.begin),
-        end=moments.shown(server.end),
-        length=moments.length(server.end - server.begin),
-        marks=[{"at": moments.shown(datetime.fromtimestamp(m.time, timezone.utc)), "mark": m} for m in marks],
-        sections=sections,
-    )
-
-
-def _rows(one: Drawn) -> list[dict[str, str]]:
-    """A table's lines: each column's label, or the value as a person says it."""
-    if one.panel.kind != "table":
-        return []
-    rows = []
-    for series in one.series:
-        value = next(value for _, value in reversed(series.points) if value is not None)
-        said = {**series.labels, "Value": drawing.spoken(value, one.panel.unit)}
-        rows.append({name: said.get(name, "") for name in one.panel.columns})
-    return rows

@@ -1,0 +1,84 @@
+"""The page of a snapshot: one file of HTML with the pictures in it, nothing is loaded from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from tasks.lib import moments
+from tasks.lib.observe import drawing
+from tasks.lib.observe.panels import Dashboard, Panel
+from tasks.lib.observe.ranges import Prometheus, Series
+from tasks.lib.settings import Environment
+
+TEMPLATE = "snapshot.html.j2"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment at which another release was brought in. action: deploy, promote or rollback."""
+
+    time: float
+    action: str
+    sha: str
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One panel with what Prometheus answered. missing: expressions that returned nothing."""
+
+    panel: Panel
+    series: list[Series]
+    missing: list[str]
+
+
+def text(
+    env: Environment,
+    boards: Sequence[Dashboard],
+    drawn: Mapping[str, Sequence[Drawn]],
+    files: Mapping[int, Path],
+    marks: Sequence[Mark],
+    server: Prometheus,
+) -> str:
+    """The page. drawn: by the dashboard's uid; files: pictures, by the place of the panel among all of them."""
+    from jinja2 import Environment as Pages
+    from jinja2 import FileSystemLoader, StrictUndefined
+
+    pages = Pages(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    place, sections = 0, []
+    for board in boards:
+        figures = []
+        for one in drawn[board.uid]:
+            image = base64.b64encode(files[place].read_bytes()).decode() if place in files else ""
+            figures.append({"panel": one.panel, "image": image, "rows": _rows(one), "missing": one.missing})
+            place += 1
+        sections.append({"title": board.title, "figures": figures})
+    return pages.get_template(TEMPLATE).render(
+        environment=env.name,
+        begin=moments.shown(server.begin),
+        end=moments.shown(server.end),
+        length=moments.length(server.end - server.begin),
+        marks=[{"at": moments.shown(datetime.fromtimestamp(m.time, timezone.utc)), "mark": m} for m in marks],
+        sections=sections,
+    )
+
+
+def _rows(one: Drawn) -> list[dict[str, str]]:
+    """A table's lines: each column's label, or the value as a person says it."""
+    if one.panel.kind != "table":
+        return []
+    rows = []
+    for series in one.series:
+        value = next(value for _, value in reversed(series.points) if value is not None)
+        said = {**series.labels, "Value": drawing.spoken(value, one.panel.unit)}
+        rows.append({name: said.get(name, "") for name in one.panel.columns})
+    return rows
