@@ -40,6 +40,7 @@ def carrier(own: OwnTools, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> O
     own.pins("""
         - {name: tool, how: pypi, group: carrier, version: 1.2.3, file: carrier/bin/tool, needed_for: tests}
         - {name: module, how: pypi, group: carrier, version: 1.2.3, module: carrier, needed_for: tests}
+        - {name: py, how: pypi, group: carrier, version: 1.2.3, python: true, on_path: {use: false}, needed_for: tests}
     """)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
@@ -57,6 +58,14 @@ def test_module_runs_in_a_venv_of_its_own(carrier: OwnTools, c: Context, tmp_pat
     link.symlink_to(path(c, "module"))
     said = subprocess.run([link, "a b"], capture_output=True, text=True, check=True).stdout
     assert said == "module a b\n"
+
+
+@pytest.mark.slow
+def test_a_python_with_the_packages_runs_scripts_of_ours(carrier: OwnTools, c: Context, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import carrier, sys\nprint('script', sys.prefix, *sys.argv[1:])\n")
+    said = subprocess.run([path(c, "py"), script, "a b"], capture_output=True, text=True, check=True).stdout
+    assert said == f"script {pins.home(pins.pin('py'))} a b\n"
 
 
 @pytest.mark.slow
