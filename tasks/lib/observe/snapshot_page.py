@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tasks.lib import moments
-from tasks.lib.observe import drawing
+from tasks.lib.observe import drawing, panels
 from tasks.lib.observe.panels import Dashboard, Panel
 from tasks.lib.observe.ranges import Prometheus, Series
 from tasks.lib.settings import Environment
@@ -59,7 +59,10 @@ def text(
         figures = []
         for one in drawn[board.uid]:
             image = base64.b64encode(files[place].read_bytes()).decode() if place in files else ""
-            figures.append({"panel": one.panel, "image": image, "rows": _rows(one), "missing": one.missing})
+            asked = [panels.filled(target.expr, env) for target in one.panel.targets]
+            figures.append(
+                {"panel": one.panel, "image": image, "rows": _rows(one), "asked": asked, "missing": one.missing}
+            )
             place += 1
         sections.append({"title": board.title, "figures": figures})
     return pages.get_template(TEMPLATE).render(
