@@ -12,6 +12,7 @@ import pytest
 from invoke.context import Context
 from ruamel.yaml import YAML
 
+from tasks.lib import paths
 from tasks.lib.errors import Code, Stop
 from tasks.lib.observe import dashboards, panels
 
@@ -99,6 +100,15 @@ def test_delivery_shows_what_runs_the_four_numbers_and_the_gates() -> None:
     titles = [panel["title"] for panel in BOARDS["slipway-delivery"]["panels"]]
     assert titles[:5] == ["What runs where", "Deploys per week", "Lead time", "Change failure rate", "Time to restore"]
     assert "Gates of the running release" in titles
+
+
+def test_links_of_alerts_lead_to_a_dashboard_and_its_variable() -> None:
+    texts = [path.read_text() for path in (paths.ROOT / "alerts" / "rules").glob("*.yaml")]
+    links = [link for text in texts for link in re.findall(r"dashboard_url: '?\S+/d/([\w-]+)(?:\?var-(\w+)=)?", text)]
+    assert len(links) > 10
+    for uid, variable in links:
+        assert uid in BOARDS
+        assert variable in ("", *(one["name"] for one in BOARDS[uid]["templating"]["list"]))
 
 
 def test_config_maps_are_what_the_sidecar_looks_for() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from invoke.context import Context
 from prometheus_client.parser import text_string_to_metric_families
+from ruamel.yaml import YAML
 
-from tasks.lib import desired
+from tasks.lib import desired, paths
 from tasks.lib.errors import Code, Stop
 from tasks.lib.history import Action, Event
-from tasks.lib.observe import delivery, delivery_text
+from tasks.lib.observe import delivery, delivery_text, panels
 from tasks.lib.observe.delivery import Known, Outcome, Restore
 from tests.lib.conftest import git, world
 from tests.lib.stages import NOON, Stages, stages
@@ -216,3 +219,18 @@ def test_a_commit_that_the_remote_does_not_hold_is_left_out(stages: Stages, c: C
     asked = events((0, Action.DEPLOY, sha), (1, Action.DEPLOY, "d" * 40), (2, Action.DEPLOY, "--all"))
     assert list(delivery.commit_times(c, clone, asked)) == [sha]
     assert git(clone, "rev-parse", sha) == sha
+
+
+def test_every_series_of_ours_that_rules_and_panels_ask_for_is_written_with_its_labels() -> None:
+    everything = replace(known(NOON), drift=0, databases={"advisories": NOON})
+    written: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(delivery_text.text(everything)):
+        for one in family.samples:
+            written.setdefault(one.name, set()).update(one.labels)
+    for name, labels in YAML(typ="safe").load((paths.ROOT / "alerts" / "series.yaml").read_text())["slipway"].items():
+        assert set(labels) <= written[name], name
+    asked = {
+        found for path in panels.GENERATED.glob("*.json") for found in re.findall(r"slipway_\w+", path.read_text())
+    }
+    assert len(asked) > 8
+    assert asked <= set(written)
