@@ -68,6 +68,18 @@ def test_a_python_with_the_packages_runs_scripts_of_ours(carrier: OwnTools, c: C
     assert said == f"script {pins.home(pins.pin('py'))} a b\n"
 
 
+def test_what_this_python_is_too_old_for_is_told_and_left_out_of_all(carrier: OwnTools, c: Context) -> None:
+    carrier.pins("""
+        - {name: new, how: pypi, group: carrier, version: 1.2.3, python: true, needs_python: '9.9', needed_for: tests}
+        - {name: old, how: pypi, group: carrier, version: 1.2.3, python: true, needs_python: '3.10', needed_for: tests}
+    """)
+    with pytest.raises(Stop, match=r"new needs Python 9\.9 or newer, this is 3\.") as stopped:
+        path(c, "new")
+    assert stopped.value.code == Code.COULD_NOT_RUN
+    assert [row.name for row in pins.chosen()] == ["old"]
+    assert [row.name for row in pins.chosen("new")] == ["new"]
+
+
 @pytest.mark.slow
 def test_wheel_install_starts_anew_where_a_killed_one_left_files(carrier: OwnTools, c: Context) -> None:
     home = pins.home(pins.pin("tool"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ FIRST = {
 }
 
 
+NEEDS_SDK = pytest.mark.skipif(tuple(sys.version_info) < (3, 11), reason="Grafana's SDK needs Python 3.11")
+
+
+@NEEDS_SDK
 @pytest.mark.slow
 def test_what_is_checked_in_is_current(c: Context) -> None:
     made = dashboards.build(c)
@@ -34,6 +39,7 @@ def test_what_is_checked_in_is_current(c: Context) -> None:
     assert set(made) == {"slipway-service.json", "slipway-delivery.json", "configmaps.yaml"}
 
 
+@NEEDS_SDK
 @pytest.mark.slow
 def test_a_changed_source_is_told_and_writes_what_is_missing_and_nothing_else(c: Context, tmp_path: Path) -> None:
     source, folder = tmp_path / "source", tmp_path / "generated"

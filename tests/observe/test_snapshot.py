@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from invoke.context import Context
+from pydantic import ValidationError
 
 from tasks.lib.errors import Code, Stop
 from tasks.lib.observe import drawing, panels, ranges, snapshot
+from tasks.lib.settings import Observe
 from tests.observe.conftest import NEW, Watched, environment
 
 EVERY = [(board.uid, panel) for board in panels.read() for panel in board.panels]
@@ -96,6 +98,15 @@ def test_without_an_address_nothing_is_asked(c: Context, tmp_path: Path) -> None
     assert "environment.yaml names no Prometheus" in stopped.value.sentence
     assert "--prometheus" in stopped.value.fix
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["prometheus:9090", "ftp://prometheus", "https://ann@prometheus", "http://p?a=b", "http:// p"]
+)
+def test_an_address_with_a_login_or_none_at_all_is_refused(url: str) -> None:
+    assert Observe(prometheus="https://prometheus.example.com/team").prometheus
+    with pytest.raises(ValidationError):
+        Observe(prometheus=url)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "-1h", "5", "91d", "30s"])

@@ -64,7 +64,7 @@ def text(
                 {"panel": one.panel, "image": image, "rows": _rows(one), "asked": asked, "missing": one.missing}
             )
             place += 1
-        sections.append({"title": board.title, "figures": figures})
+        sections.append({"title": board.title.removeprefix("Slipway: ").capitalize(), "figures": figures})
     return pages.get_template(TEMPLATE).render(
         environment=env.name,
         begin=moments.shown(server.begin),

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 
 from tasks.lib.errors import Code, Stop
 from tasks.lib.paths import ROOT, cache
+from tasks.lib.tools import versions
 
 Version = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$")]
 # PyPI's epoch in front, which no program prints.
@@ -76,7 +77,14 @@ class PypiPin(Row):
     version: WheelVersion
     module: str = Field("", description="run with `python -m` in a venv of its own")
     python: bool = Field(False, description="the program is the Python of that venv, for scripts of ours")
+    needs_python: Version | Literal[""] = Field("", description="the oldest Python that takes it, where ours may not")
     file: Path = Field(Path(), description="the program inside the unpacked wheel")
+
+    @property
+    def too_new(self) -> bool:
+        """Whether this Python is older than the one that it needs."""
+        here = ".".join(str(number) for number in sys.version_info[:2])
+        return bool(self.needs_python) and not versions.within(here, self.needs_python)
 
     @property
     def in_venv(self) -> bool:
@@ -174,8 +182,12 @@ def pin(name: str) -> AnyPin:
 
 
 def chosen(only: str = "", group: str = "") -> list[AnyPin]:
-    """The rows with these names (separated by commas) and of this group; all by default. Raises Stop (2)."""
-    rows = [pin(name.strip()) for name in only.split(",") if name.strip()] if only else list(known().values())
+    """The rows with these names (separated by commas) and of this group. Raises Stop (2).
+
+    By default all, but for those that this Python is too old for.
+    """
+    able = [row for row in known().values() if not (isinstance(row, PypiPin) and row.too_new)]
+    rows = [pin(name.strip()) for name in only.split(",") if name.strip()] if only else able
     groups = sorted({row.group for row in known().values()})
     if group and group not in groups:
         raise Stop(f"no group '{group}'; known: {', '.join(groups)}", Code.USAGE)
