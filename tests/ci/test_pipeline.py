@@ -199,8 +199,10 @@ def test_releases_can_be_signed_by_the_pipeline_itself(jobs: Jobs) -> None:
 
 
 def test_registry_and_cluster_on_aws_are_reached_by_the_tokens_of_jobs(jobs: Jobs) -> None:
-    for name in ("push", *DEPLOYS):
-        assert jobs[name]["id_tokens"]["AWS_ID_TOKEN"] == {"aud": "https://gitlab.com"}, name
+    # As the roles of infra/terraform/modules/identity want it: one audience for each environment.
+    for name, environment in {"push": "$SLIPWAY_ENV", **DEPLOYS}.items():
+        audience = f"$CI_SERVER_URL/$CI_PROJECT_PATH/{environment}"
+        assert jobs[name]["id_tokens"]["AWS_ID_TOKEN"] == {"aud": audience}, name
 
 
 def test_aws_is_reached_by_the_tokens_of_jobs_and_the_plan_that_was_seen_is_the_one_applied(jobs: Jobs) -> None:
