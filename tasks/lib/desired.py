@@ -13,7 +13,7 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from tasks.lib import commits, git, history, locks, paths, terminal, values
+from tasks.lib import announcing, commits, git, history, locks, paths, terminal, values
 from tasks.lib.errors import Code, Stop
 from tasks.lib.history import Event
 from tasks.lib.runner import run
@@ -184,6 +184,7 @@ def _attempt(c: Context, target: Target, decide: Callable[[State], Change | None
             raise LostRace
         reason = " ".join(said.split())[-300:]
         raise Stop(f"push the desired state to {target.branch}: {reason}", Code.COULD_NOT_RUN)
+    announcing.tell(change.event)
     return _fetch(c, target)
 
 

@@ -20,7 +20,7 @@ INTERRUPTED = (-2, 130)  # what SIGINT makes of a program, and of the shell arou
 MISSING = 127  # what a shell answers for a program that it cannot find
 KILLED = (134, 137, 139, 143)  # what a shell makes of SIGABRT, SIGKILL, SIGSEGV and SIGTERM
 VARIABLE = re.compile(r"[A-Z_]+=")
-SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|API_KEY|ACCESS_KEY|PRIVATE_KEY)", re.IGNORECASE)
+SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|API_KEY|ACCESS_KEY|PRIVATE_KEY|WEBHOOK)", re.IGNORECASE)
 URL_LOGIN = re.compile(r"(?<=://)[^/@\s]+:[^/@\s]+(?=@)")
 TAIL_LINES = 12
 
