@@ -112,9 +112,9 @@ def spawn(folder: Path, **variables: str) -> Server:
 
 def wait_until_up(server: Server, workers: int) -> None:
     """Returns once all workers are there and an answer came."""
-    line = server.wait_for_line("Listening at: ")
+    line = server.wait_for_line("Listening at: ", 60)
     server.port = int(str(line["message"]).rsplit(":", 1)[1].split()[0])
-    end = time.monotonic() + 15
+    end = time.monotonic() + 60
     while (server.folder / "log").read_text().count("Booting worker") < workers:
         assert time.monotonic() < end, "workers did not boot"
         time.sleep(0.02)
