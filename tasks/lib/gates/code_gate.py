@@ -25,6 +25,8 @@ TOOL = "bandit, shellcheck"
 SECONDS = 300.0
 CONFIG = "tools/bandit/config.yaml"
 BATCH = 200  # shell scripts per run: the words of one command line have a limit
+SHELLCHECK = ["--norc", "--format=json1", "--"]
+PLANTED_SCRIPT = f"{PLANTED}/{CANARIES['shell'][0]}"
 QUOTES_A_PASSWORD = ("B105", "B106", "B107")
 LEVELS = {"error": Severity.HIGH, "warning": Severity.MEDIUM, "info": Severity.LOW, "style": Severity.LOW}
 # ShellCheck goes on with exit code 1 when it has given up on a file: another shell, or nothing that it can parse.
@@ -43,8 +45,10 @@ def check(c: Context, env: Environment, sha: str, repo: Path = paths.ROOT) -> Re
         about = {"bandit": bandit, "shellcheck": shellcheck}
         found = (find.version_of(c, one, pins.pin(name).version_args) for name, one in about.items())
         report.version = ", ".join(found)
-        _bandit(c, report, bandit, sources, scratch)
-        _shellcheck(c, report, shellcheck, sources, scratch)
+        with ThreadPoolExecutor(1) as beside:
+            shell = beside.submit(_shellcheck_answers, c, shellcheck, sources)
+            _bandit(c, report, bandit, sources, scratch)
+            _shellcheck(report, shell.result(), sources)
 
     return running.examine(GATE, sha, TOOL, look)
 
@@ -97,23 +101,25 @@ def _title(one: dict[str, Any]) -> str:
     return text.partition(":")[0] if one["test_id"] in QUOTES_A_PASSWORD else text
 
 
-def _shellcheck(c: Context, report: Report, program: Path, sources: Sources, scratch: Path) -> None:
-    planted = f"{PLANTED}/{CANARIES['shell'][0]}"
+def _shellcheck_answers(c: Context, program: Path, sources: Sources) -> list[list[dict[str, Any]]]:
+    """The comments on each batch of scripts; every batch has the planted one at its end."""
     names = list(sources.shell)
-    words: list[str | Path] = [program, "--norc", "--format=json1", "--"]
-    report.command += "; " + running.shown(["shellcheck", *words[1:], f"({len(names)} files)"], scratch)
-    batches = [names[start : start + BATCH] for start in range(0, len(names), BATCH)] or [[]]
-    caught = 0
-    for batch in batches:
+    answers = []
+    for batch in [names[start : start + BATCH] for start in range(0, len(names), BATCH)] or [[]]:
         # The variable holds switches, --exclude among them.
         done = run(
-            c, [*words, *batch, planted], step="analyse shell", timeout=SECONDS, ok=(0, 1), cwd=sources.folder,
-            env={"SHELLCHECK_OPTS": ""},
+            c, [program, *SHELLCHECK, *batch, PLANTED_SCRIPT], step="analyse shell", timeout=SECONDS, ok=(0, 1),
+            cwd=sources.folder, env={"SHELLCHECK_OPTS": ""},
         )  # fmt: skip
-        comments = json.loads(done.stdout)["comments"]
-        caught += any(one["file"] == planted and one["level"] == "error" for one in comments)
-        report.findings += _shell_findings([one for one in comments if one["file"] != planted], sources)
-    if caught == len(batches):
+        answers.append(json.loads(done.stdout)["comments"])
+    return answers
+
+
+def _shellcheck(report: Report, answers: Sequence[Sequence[dict[str, Any]]], sources: Sources) -> None:
+    report.command += "; " + " ".join(["shellcheck", *SHELLCHECK, f"({len(sources.shell)} files)"])
+    for comments in answers:
+        report.findings += _shell_findings([one for one in comments if one["file"] != PLANTED_SCRIPT], sources)
+    if all(any(one["file"] == PLANTED_SCRIPT and one["level"] == "error" for one in some) for some in answers):
         report.canary.caught.append("shell")
 
 
