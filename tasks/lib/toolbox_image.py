@@ -49,7 +49,7 @@ def build(c: Context, engine: Engine, sha: str) -> str:
         tree = folder / "context"
         git.unpack(c, sha, tree / "checkout", *CHECKOUT)
         shutil.copy(tree / "checkout" / FOLDER / "Dockerfile", tree / "Dockerfile")
-        _copy_programs(c, names, tree / "cache")
+        _copy_programs(c, names, tree)
         secrets = _package_sources(c, folder)
         with terminal.step(f"Build toolbox image {sha[:12]} ({len(names)} programs)"):
             arguments = {"BASE_IMAGE": engine.builder_image, "PROGRAMS": ",".join(names)}
@@ -57,14 +57,20 @@ def build(c: Context, engine: Engine, sha: str) -> str:
     return reference(sha)
 
 
-def _copy_programs(c: Context, names: list[str], dest: Path) -> None:
-    """What Go built here runs there too. Wheels, scripts and packages belong to a system: they are installed anew."""
+def _copy_programs(c: Context, names: list[str], tree: Path) -> None:
+    """What Go built here runs there too. Wheels, scripts and packages belong to a system: they are installed anew.
+
+    A program of this machine's PATH that does not run there is passed over in the image, which then builds its own.
+    """
     rows = [row for row in map(pins.pin, names) if isinstance(row, pins.GoPin)]
-    tools.paths(c, [row.name for row in rows])
-    dest.mkdir()
+    found = tools.paths(c, [row.name for row in rows])
+    for folder in ("cache", "bin"):
+        (tree / folder).mkdir()
     for row in rows:
-        if pins.target(row).exists():  # else it is on this machine's PATH, and the image builds its own
-            shutil.copytree(pins.home(row), dest / row.name / pins.home(row).name)
+        if pins.target(row).exists():
+            shutil.copytree(pins.home(row), tree / "cache" / row.name / pins.home(row).name)
+        else:
+            shutil.copy2(found[row.name], tree / "bin" / row.name)
 
 
 def _package_sources(c: Context, folder: Path) -> dict[str, Path]:

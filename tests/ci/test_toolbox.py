@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from invoke.context import Context
 
-from tasks.lib import build, image, registry, settings, target, toolbox_image
+from tasks.lib import build, image, registry, settings, target, toolbox_image, tools
 from tasks.lib.target import Engine
 from tasks.lib.tools import pins
 
@@ -25,6 +26,18 @@ def test_it_holds_what_the_pipeline_installs(c: Context) -> None:
     )
 
 
+def test_a_program_of_the_path_is_taken_along_and_not_built_again(
+    c: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "of-the-path"
+    there.write_text("program")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(tools, "paths", lambda _, names: dict.fromkeys(names, there))
+    toolbox_image._copy_programs(c, ["shellcheck", "terraform"], tmp_path)
+    assert (tmp_path / "bin/terraform").read_text() == "program"
+    assert [path.name for folder in ("bin", "cache") for path in (tmp_path / folder).iterdir()] == ["terraform"]
+
+
 @pytest.fixture
 def built(c: Context) -> Iterator[tuple[Engine, str, str]]:
     sha = build.commit_of(c, LOCAL, dirty=True)
@@ -37,6 +50,7 @@ def built(c: Context) -> Iterator[tuple[Engine, str, str]]:
 
 @pytest.mark.lab
 @pytest.mark.slow
+@pytest.mark.timeout(2400)  # seconds; Terraform is built first where the machine has none
 def test_jobs_in_it_install_nothing_and_it_is_named_by_digest(c: Context, built: tuple[Engine, str, str]) -> None:
     engine, sha, name = built
     names = toolbox_image.programs(c, sha)
