@@ -14,6 +14,8 @@ from invoke.executor import Executor
 from invoke.program import Program
 
 USAGE = 2  # Code.USAGE; nothing of `tasks` is imported here, because Invoke's loader does that
+# Long options that take no value.
+SWITCHES = ("--debug", "--dry", "--echo", "--no-dedupe", "--pty", "--warn-only", "--yes")
 TAKES_A_NAME = "runbook"  # reads and changes nothing, so that a word too many in its line does no harm
 
 
@@ -26,6 +28,9 @@ def spelled_out(words: Sequence[str]) -> list[str]:
     found = list(words)
     if TAKES_A_NAME in found:
         at = found.index(TAKES_A_NAME) + 1
+        before = found[at - 2] if at > 1 else ""
+        if before.startswith("--") and "=" not in before and before not in SWITCHES:
+            return found  # the value of another task's option, such as a reason
         while at < len(found) and found[at].startswith("-"):
             at += 1 if "=" in found[at] else 2
         if at < len(found):

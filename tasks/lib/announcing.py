@@ -44,7 +44,9 @@ def tell(event: Event) -> None:
 def _post(url: str, body: dict[str, Any]) -> None:
     import requests
 
-    requests.post(url, json=body, timeout=SECONDS, allow_redirects=False).raise_for_status()
+    answer = requests.post(url, json=body, timeout=SECONDS, allow_redirects=False)
+    if answer.status_code >= 300:  # a redirect took no message either
+        raise requests.HTTPError(response=answer)
 
 
 def message(event: Event) -> dict[str, Any]:

@@ -78,3 +78,14 @@ def test_without_a_webhook_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv(announcing.VARIABLE, raising=False)
     monkeypatch.setattr(announcing, "_post", lambda *_: pytest.fail("somebody was told"))
     announcing.tell(Event(environment="local", action=Action.FREEZE))
+
+
+def test_a_redirect_is_no_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import requests
+
+    moved = requests.Response()
+    moved.status_code = 302
+    monkeypatch.setenv(announcing.VARIABLE, "http://127.0.0.1:9/moved")
+    monkeypatch.setattr(requests, "post", lambda *_, **__: moved)
+    announcing.tell(Event(environment="local", action=Action.FREEZE))
+    assert "(HTTP 302)" in "".join(capsys.readouterr())

@@ -139,3 +139,9 @@ def test_lines_are_laid_out_but_never_cut_or_wrapped(
     assert line in out
     assert out.count("word") == 40
     assert max(len(shown) for shown in out.splitlines() if "word" in shown) <= 70
+
+
+def test_the_word_as_a_value_of_another_task_is_left_alone() -> None:
+    words = ["inv", "freeze", "--until", "1h", "--reason", "runbook", "status"]
+    assert spelled_out(words) == words
+    assert spelled_out(["inv", "--dry", "runbook", "X"]) == ["inv", "--dry", "runbook", "--name", "X"]
