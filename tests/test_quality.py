@@ -22,8 +22,7 @@ PYTHON = sys.executable
 def test_every_kind_of_file_has_a_check(c: Context) -> None:
     found = {check.name: [str(word) for word in check.argv] for check in quality.checks(c)}
     assert list(found) == [
-        "mypy tasks",
-        "mypy service",
+        "mypy",
         "ruff check",
         "ruff format",
         "shellcheck",
@@ -32,6 +31,14 @@ def test_every_kind_of_file_has_a_check(c: Context) -> None:
         "docs.check",
     ]
     assert {"inv", ".ci/run"} <= set(found["shellcheck"])
+
+
+@pytest.mark.slow
+def test_two_lints_of_one_checkout_do_not_lock_each_other_out(tmp_path: Path) -> None:
+    argv = [PYTHON, "-m", "mypy", "--cache-dir", str(tmp_path), "-c", "number: int = 1"]
+    subprocess.run(argv, cwd=paths.ROOT, check=True, timeout=120)
+    assert list(tmp_path.rglob("*.json"))
+    assert not list(tmp_path.rglob("*.db*")), "a second mypy that opens this database at the same moment fails"
 
 
 @pytest.mark.parametrize(

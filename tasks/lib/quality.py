@@ -54,8 +54,7 @@ def checks(c: Context) -> list[Check]:
     ours = ["--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", ".gitlab-ci.yml"]
     front_door = _module("invoke", "--search-root", paths.ROOT)
     return [
-        Check("mypy tasks", _module("mypy", "-p", "tasks")),
-        Check("mypy service", _module("mypy", "-p", "slipway_service"), env={"MYPYPATH": "service"}),
+        Check("mypy", _module("mypy", "-p", "tasks", "-p", "slipway_service"), env={"MYPYPATH": "service"}),
         Check("ruff check", _module("ruff", "check", "--quiet", ".")),
         Check("ruff format", _module("ruff", "format", "--check", ".")),
         Check("shellcheck", [tools.path(c, "shellcheck"), *shell]),
