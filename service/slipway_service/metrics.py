@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
+from operator import itemgetter
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, exposition
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
+from . import workers
 from .exemplars import Exemplars
 
 #: Upper bounds of the latency buckets in seconds, the last one infinite. 0.3 is what the objective in alerts/slo.yaml
@@ -34,6 +36,11 @@ LATENCY = Histogram(_LATENCY, "Seconds from request to answer, by route.", ["end
 UNMATCHED = "unmatched"
 
 _OPENMETRICS = "application/openmetrics-text"
+# All names are plain, so that there is nothing to escape; the default of OpenMetrics looks at each of their letters.
+_FORMS: dict[bool, tuple[Callable[[Collector], bytes], str]] = {
+    True: (partial(openmetrics.generate_latest, escaping=openmetrics.ALLOWUTF8), openmetrics.CONTENT_TYPE_LATEST),
+    False: (exposition.generate_latest, exposition.CONTENT_TYPE_PLAIN_0_0_4),
+}
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 _exemplars = Exemplars([], BUCKETS)
 _Labels: TypeAlias = "tuple[tuple[str, str], ...]"
@@ -58,23 +65,42 @@ def method_label(method: str) -> str:
     return method if method in _METHODS else "other"
 
 
+@cache  # as bounded as the label set
+def _children(method: str, endpoint: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, endpoint, str(status)), LATENCY.labels(endpoint)
+
+
 def observe(method: str, endpoint: str, status: int, seconds: float, trace: tuple[int, int] | None) -> None:
     """Counts one answered request. endpoint: the URL rule or UNMATCHED. trace: ids of trace and span, when sampled."""
-    REQUESTS.labels(method_label(method), endpoint, str(status)).inc()
-    LATENCY.labels(endpoint).observe(seconds)
+    requests, latency = _children(method_label(method), endpoint, status)
+    requests.inc()
+    latency.observe(seconds)
     if trace:
         _exemplars.put(endpoint, seconds, *trace)
 
 
+class _Series(NamedTuple):
+    """What a key says. labels: as they are shown; group: those without the bucket's bound."""
+
+    family: str
+    name: str
+    labels: dict[str, str]
+    group: _Labels
+    bound: float | None
+    text: str
+
+
 @cache  # as bounded as the label set
-def _series(key: str) -> tuple[str, str, _Labels, str, str]:
-    """Family, sample, labels without the bucket's bound, that bound ("" outside of buckets) and help text of a key."""
+def _series(key: str) -> _Series:
     family, name, labels, text = json.loads(key)
-    bound = labels.pop("le", "")
-    return family, name, tuple(labels.items()), bound, text
+    bound = float(labels["le"]) if "le" in labels else None
+    group = tuple((label, value) for label, value in labels.items() if label != "le")
+    if bound is not None:
+        labels = {**dict(group), "le": floatToGoString(bound)}
+    return _Series(family, name, labels, group, bound, text)
 
 
-class _AllWorkers:
+class _AllWorkers(Collector):
     """What all workers counted, exemplars included.
 
     prometheus_client's own MultiProcessCollector makes a sample of every number of every worker before it adds them up,
@@ -82,51 +108,55 @@ class _AllWorkers:
     """
 
     def collect(self) -> Iterator[Metric]:
-        totals: dict[str, float] = {}
-        kinds: dict[str, str] = {}
-        for file in sorted(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db")):
-            for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):
-                totals[key] = totals.get(key, 0.0) + value
-                if key not in kinds:
-                    kinds[key] = file.name.partition("_")[0]
-        families: dict[str, Metric] = {}
-        histograms: dict[tuple[str, _Labels], list[tuple[float, float]]] = {}
-        sums: dict[tuple[str, _Labels], float] = {}
-        for key, value in totals.items():
-            family, name, labels, bound, text = _series(key)
-            if family not in families:
-                families[family] = Metric(family, text, kinds[key])
-            if bound:
-                histograms.setdefault((family, labels), []).append((float(bound), value))
-            elif kinds[key] == "histogram":
-                sums[family, labels] = value
-            else:
-                families[family].samples.append(Sample(name, dict(labels), value))
-        for (family, labels), counts in histograms.items():
-            families[family].samples += _histogram(
-                family, dict(labels), sorted(counts), sums.get((family, labels), 0.0)
-            )
-        yield from families.values()
+        for kind, totals in workers.totals(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])).items():
+            families: dict[str, Metric] = {}
+            histograms: dict[tuple[str, _Labels], _Counted] = {}
+            for key, value in totals.items():
+                one = _series(key)
+                family = families.get(one.family)
+                if family is None:
+                    family = families[one.family] = Metric(one.family, one.text, kind)
+                if kind == "histogram":
+                    counted = histograms.get((one.family, one.group))
+                    if counted is None:
+                        counted = histograms[one.family, one.group] = _Counted()
+                    if one.bound is None:
+                        counted.total = value
+                    else:
+                        counted.buckets.append((one.bound, value, one.labels))
+                else:
+                    family.samples.append(Sample(one.name, one.labels, value))
+            for (name, group), counted in histograms.items():
+                families[name].samples += _histogram(name, dict(group), counted)
+            yield from families.values()
 
 
-def _histogram(
-    family: str, labels: dict[str, str], counts: list[tuple[float, float]], total: float
-) -> Iterator[Sample]:
+class _Counted:
+    """One histogram: bound, count and labels of its buckets, and the sum of what was observed."""
+
+    __slots__ = ("buckets", "total")
+
+    def __init__(self) -> None:
+        self.buckets: list[tuple[float, float, dict[str, str]]] = []
+        self.total = 0.0
+
+
+def _histogram(family: str, labels: dict[str, str], counted: _Counted) -> Iterator[Sample]:
     """Buckets that count what is below their bound, then count and sum of all: OpenMetrics wants them together."""
     below = 0.0
-    for bound, count in counts:
+    for bound, count, shown in sorted(counted.buckets, key=itemgetter(0)):
         below += count
         exemplar = _exemplars.get(labels.get("endpoint", ""), bound) if family == _LATENCY else None
-        yield Sample(f"{family}_bucket", {**labels, "le": floatToGoString(bound)}, below, None, exemplar)
+        yield Sample(f"{family}_bucket", shown, below, None, exemplar)
     yield Sample(f"{family}_count", labels, below)
-    yield Sample(f"{family}_sum", labels, total)
+    yield Sample(f"{family}_sum", labels, counted.total)
 
 
 def render(accept: str | None) -> tuple[bytes, str]:
     """Body and content type for an Accept header: OpenMetrics when asked for, else the classic text format."""
-    # Only the media type is passed on: a strange version or escaping in the header makes the encoder raise.
+    # Only the media type is looked at: a strange version or escaping in the header makes the library's choice raise.
     asked = [part.split(";")[0].strip().lower() for part in (accept or "").split(",")]
-    encoder, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in asked else "")
+    form, content_type = _FORMS[_OPENMETRICS in asked]
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_AllWorkers())
-    return encoder(registry), content_type
+    return form(registry), content_type

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from prometheus_client import Histogram, openmetrics
+from prometheus_client import CollectorRegistry, Histogram, Metric, openmetrics
 from prometheus_client import parser as classic
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics import parser as openmetrics_parser
+from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from tests.service.harness import Server, ask
@@ -112,6 +113,22 @@ def test_openmetrics_when_asked_for(start: Start) -> None:
         assert set(families) == {"app_requests", "app_request_latency_seconds"}
         assert families["app_requests"].type == "counter"
         assert families["app_request_latency_seconds"].type == "histogram"
+
+
+def test_openmetrics_is_what_the_client_library_writes_by_default(start: Start) -> None:
+    server = start()
+    for path in ("/api/time?zone=UTC", "/nothing", "/api/time"):
+        server.get(path)
+    body = server.get("/metrics", {"Accept": OPENMETRICS}).body
+    families = list(openmetrics_parser.text_string_to_metric_families(body.decode()))
+
+    class Again(Collector):
+        def collect(self) -> Iterable[Metric]:
+            return families
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Again())
+    assert openmetrics.exposition.generate_latest(registry) == body
 
 
 def test_classic_text_otherwise(start: Start) -> None:
