@@ -89,20 +89,23 @@ def _add_probes(app: Flask, faults: Faults) -> None:
 def _observe_requests(app: Flask) -> None:
     @app.before_request
     def begin() -> None:
-        g.observation = signals.Observation(request)
+        # The request itself: looking for the thread's own at each of a dozen uses takes longer than the uses.
+        g.observation = signals.Observation(request._get_current_object())  # type: ignore[attr-defined]
 
     @app.after_request
     def end(response: Response) -> Response:
-        response.headers["X-Request-ID"] = g.observation.request_id
+        observation: signals.Observation = g.observation
+        response.headers["X-Request-ID"] = observation.request_id
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-store"
-        g.observation.answered(response.status_code)
+        observation.answered(response.status_code)
         return response
 
     @app.teardown_request
     def forget(_error: BaseException | None) -> None:
-        if "observation" in g:
-            g.observation.close()
+        observation: signals.Observation | None = g.get("observation")
+        if observation:
+            observation.close()
 
 
 def _inject_faults(app: Flask, faults: Faults) -> None:

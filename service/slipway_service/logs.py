@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
@@ -16,13 +17,15 @@ _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 FIELDS = ("method", "path", "endpoint", "status", "duration_ms", "client", "revision", "faults")
 
 
-_NONE: tuple[str | None, str | None] = (None, None)
-_current: ContextVar[tuple[str | None, str | None]] = ContextVar("request", default=_NONE)
+_NONE: tuple[str | None, str | None, bool] = (None, None, False)
+_current: ContextVar[tuple[str | None, str | None, bool]] = ContextVar("request", default=_NONE)
+# json.dumps makes one for every line as soon as an option is not the default.
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
-def bind(request: str, trace: str | None) -> None:
-    """From here on, lines of this thread belong to this request and trace."""
-    _current.set((request, trace))
+def bind(request: str, trace: str | None, sampled: bool = False) -> None:
+    """From here on, lines of this thread belong to this request and trace. sampled: whether the trace is sent."""
+    _current.set((request, trace, sampled))
 
 
 def unbind() -> None:
@@ -30,8 +33,8 @@ def unbind() -> None:
     _current.set(_NONE)
 
 
-def bound() -> tuple[str | None, str | None]:
-    """Ids of the request and the trace that this thread works for."""
+def bound() -> tuple[str | None, str | None, bool]:
+    """Ids of the request and the trace that this thread works for, and whether the trace is sent."""
     return _current.get()
 
 
@@ -40,6 +43,11 @@ def request_id(incoming: str | None) -> str:
     if incoming and _SANE_ID.fullmatch(incoming):
         return incoming
     return secrets.token_hex(16)
+
+
+@lru_cache(maxsize=2)  # lines come in the order of time
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 class JsonFormatter(logging.Formatter):
@@ -51,10 +59,9 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a newline in it whatever the message holds."""
-        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        request, trace = _current.get()
+        request, trace, _ = _current.get()
         line: dict[str, Any] = {
-            "time": f"{seconds}.{int(record.msecs):03d}Z",
+            "time": f"{_second(int(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
@@ -67,7 +74,7 @@ class JsonFormatter(logging.Formatter):
                 line[name] = record.__dict__[name]
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _encode(line)
 
 
 class Seldom(logging.Filter):

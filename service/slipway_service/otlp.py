@@ -88,8 +88,7 @@ class Otlp:
 
     def begin(self, request: Request, request_id: str) -> Traced:
         """A server span, child of the caller's if the request brings a valid traceparent."""
-        headers = request.headers
-        parent = _propagator.extract(headers, _NOBODY) if "traceparent" in headers else _NOBODY
+        parent = _propagator.extract(request.headers, _NOBODY) if "HTTP_TRACEPARENT" in request.environ else _NOBODY
         method = metrics.method_label(request.method)
         name = "HTTP" if method == "other" else method
         route = request.url_rule.rule if request.url_rule else None
@@ -157,10 +156,6 @@ class Traced:
             self._span.end()
 
 
-def _traced() -> bool:
-    return trace.get_current_span().get_span_context().trace_flags.sampled
-
-
 class Handler(logging.Handler):
     """Sends the lines of the log, with the fields that they have on standard output."""
 
@@ -168,16 +163,20 @@ class Handler(logging.Handler):
         super().__init__()
         self._logger = provider.get_logger(_SCOPE, release)
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Puts one record into the queue."""
+    def handle(self, record: logging.LogRecord) -> bool:
+        """False for what is not sent, before a lock is taken for it."""
+        # Of the requests that are not traced only the failed ones are sent: their line is all there is.
+        if record.levelno < logging.WARNING and record.__dict__.get("status", 500) < 500 and not logs.bound()[2]:
+            return False
         # What the exporters say about a dead collector must not be sent to it.
         if record.name.startswith(("opentelemetry", "urllib3")):
-            return
-        # Of the requests that are not traced only the failed ones are sent: their line is all there is.
-        if record.levelno < logging.WARNING and record.__dict__.get("status", 500) < 500 and not _traced():
-            return
+            return False
+        return bool(super().handle(record))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Puts one record into the queue."""
         attributes = {name: record.__dict__[name] for name in logs.FIELDS if name in record.__dict__}
-        request, _ = logs.bound()
+        request = logs.bound()[0]
         if request:
             attributes["request_id"] = request
         attributes["logger"] = record.name

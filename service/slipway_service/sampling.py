@@ -13,6 +13,8 @@ from opentelemetry.util.types import Attributes
 #: Traces that one worker starts in a second. With little traffic that is every request.
 PER_SECOND = 20
 
+_TAKEN, _LEFT = SamplingResult(Decision.RECORD_AND_SAMPLE), SamplingResult(Decision.DROP)
+
 
 class FirstOfEverySecond(Sampler):
     """Samples the first `limit` in each second. Threads may count one too many: it bounds costs."""
@@ -37,7 +39,7 @@ class FirstOfEverySecond(Sampler):
         if second != self._second:
             self._second, self._taken = second, 0
         self._taken += 1
-        return SamplingResult(Decision.RECORD_AND_SAMPLE if self._taken <= self._limit else Decision.DROP)
+        return _TAKEN if self._taken <= self._limit else _LEFT
 
     def get_description(self) -> str:
         """For people."""

@@ -75,7 +75,10 @@ class Observation:
         self._traced: Traced | None = None
         if _otlp and request.path not in QUIET:
             self._traced = _otlp.begin(request, self.request_id)
-        logs.bind(self.request_id, self._traced.trace_id if self._traced else None)
+        if self._traced:
+            logs.bind(self.request_id, self._traced.trace_id, self._traced.sampled is not None)
+        else:
+            logs.bind(self.request_id, None)
 
     def answered(self, status: int) -> None:
         """The answer is made: counts it, writes its line and ends its span."""
