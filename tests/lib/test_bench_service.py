@@ -6,7 +6,7 @@ import pytest
 import requests
 from invoke.context import Context
 
-from tasks.lib.bench import service
+from tasks.lib.bench import service, signals
 from tasks.lib.bench.stage import DATA
 from tasks.lib.errors import Code, Stop
 
@@ -39,4 +39,23 @@ def test_answers_that_are_errors_are_no_measurement(c: Context) -> None:
         service.serve(SLIPWAY_WORKERS="1", SLIPWAY_FAULT_ERRORS="1") as served,
         pytest.raises(Stop, match="nothing usable"),
     ):
-        service.load(c, served.url, 1)
+        service.load(c, served, 1)
+
+
+@pytest.mark.slow
+def test_a_request_is_charged_to_the_workers_that_answered_it(c: Context) -> None:
+    with service.serve(SLIPWAY_WORKERS="2") as busy, service.serve(SLIPWAY_WORKERS="2") as idle:
+        before = service.cpu_seconds(idle)
+        speed = service.load(c, busy, 1)
+        assert 0 < speed.cpu * speed.per_second < 3  # seconds in a second, of two cores
+        assert service.cpu_seconds(idle) - before < speed.cpu * speed.per_second / 2
+    with pytest.raises(Stop, match="cannot be read"):
+        service.cpu_seconds(idle)
+
+
+def test_the_middle_pair_is_the_one_with_the_median_ratio() -> None:
+    assert signals._middle([(9.0, 1.0), (1.1, 1.0), (20.0, 10.0), (1.0, 5.0), (2.6, 2.0)]) == (2.6, 2.0)
+
+
+def test_rounds_make_a_middle_pair() -> None:
+    assert signals.ROUNDS % 2 == 1
