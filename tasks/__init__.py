@@ -13,6 +13,8 @@ from tasks import (
     gitops,
     image,
     infra,
+    infra_access,
+    infra_rules,
     lab,
     observe,
     promotion,
@@ -28,6 +30,12 @@ _scan = Collection.from_module(scan)
 _scan.add_task(findings.waive)
 _scan.add_task(findings.waivers)
 _scan.add_task(findings.convert)
+_infra = Collection.from_module(infra)
+_infra.add_task(infra_access.outputs)
+_infra.add_task(infra_access.kubeconfig)
+_infra.add_task(infra_access.ssh_key)
+_infra.add_task(infra_rules.policy)
+_infra.add_task(infra_rules.checkov)
 
 ns = Collection(
     # The way of a release, typed most, at the root.
@@ -58,7 +66,7 @@ ns = Collection(
     # What is seen of it.
     observe=Collection.from_module(observe),
     # AWS as code.
-    infra=Collection.from_module(infra),
+    infra=_infra,
     # What it stands on.
     lab=Collection.from_module(lab),
     tools=Collection.from_module(tools),

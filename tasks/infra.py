@@ -1,4 +1,4 @@
-"""AWS as code: Terraform planned, judged, applied and watched; `local` is moto's server on this machine."""
+"""AWS as code: Terraform planned, applied and watched; `local` is moto's server on this machine."""
 
 from __future__ import annotations
 
@@ -158,58 +158,6 @@ def drift(c: Context, env: str = "local", json: bool = False) -> None:
         terminal.good(f"{env} is what its state says")
 
 
-@task(
-    auto_shortflags=False,
-    help={"env": words.ENV, "name": "print the value of one output and nothing else", "json": "print one JSON object"},
-)
-def outputs(c: Context, env: str = "local", name: str = "", json: bool = False) -> None:
-    """Show what the applied infrastructure says about itself.
-
-    Usage: ./inv infra.outputs --env staging --name cluster_name
-    """
-    from tasks.lib import settings, terminal
-    from tasks.lib.infra import place, state, terraform
-
-    here = place.describe(c, settings.load(env))
-    with terraform.ready(c, here) as ready:
-        if name:
-            terminal.raw(state.output(ready, name))
-            return
-        found = state.outputs(ready)
-    if json:
-        shown = {key: state.HIDDEN if value.sensitive else value.value for key, value in found.items()}
-        terminal.raw(json_format.dumps(shown, indent=1))
-    elif found:
-        terminal.table("", ("output", "value"), [(key, value.shown) for key, value in found.items()])
-    else:
-        terminal.say(f"{env} has no outputs; apply it first: ./inv infra.plan --env {env}")
-
-
-@task(
-    auto_shortflags=False,
-    help={"env": words.ENV, "file": "where to write it (default: .slipway/infra/ENV/kubeconfig)"},
-)
-def kubeconfig(c: Context, env: str = "local", file: str = "") -> None:
-    """Write a kubeconfig for the environment's EKS cluster.
-
-    It holds no token: kubectl asks for one each time.
-
-    Usage: ./inv infra.kubeconfig --env staging
-    """
-    from pathlib import Path
-
-    from tasks.lib import settings, terminal
-    from tasks.lib.aws import eks
-    from tasks.lib.infra import place, state, terraform
-
-    here = place.describe(c, settings.load(env))
-    with terraform.ready(c, here) as ready:
-        cluster = state.output(ready, "cluster_name")
-        infra = ready.place.infra
-    written = eks.kubeconfig(infra, cluster, Path(file) if file else here.work / "kubeconfig", context=env)
-    terminal.good(f"export KUBECONFIG={written}")
-
-
 @task(auto_shortflags=False, help={"env": words.ENV, "yes": words.YES})
 def unlock(c: Context, env: str = "local", yes: bool = False) -> None:
     """Take away the lock that a killed run left on the state.
@@ -233,65 +181,3 @@ def unlock(c: Context, env: str = "local", yes: bool = False) -> None:
         terminal.confirm("Is nobody at work on it any more? Take the lock away?", yes or not environment.ask)
         state.unlock(ready, held)
     terminal.good(f"unlocked; what is left to do: ./inv infra.plan --env {env}")
-
-
-@task(
-    name="ssh-key",
-    auto_shortflags=False,
-    help={"env": words.ENV, "file": "the private half (default: ~/.ssh/slipway-ENV)"},
-)
-def ssh_key(c: Context, env: str = "local", file: str = "") -> None:
-    """Make an SSH key pair here; print only the public half.
-
-    Nobody needs one: the bastion is reached through Session Manager. No private key is ever in a state.
-
-    Usage: ./inv infra.ssh-key --env staging
-    """
-    from pathlib import Path
-
-    from tasks.lib import settings, terminal
-    from tasks.lib.infra import ssh_key as keys
-
-    environment = settings.load(env)
-    private = Path(file).expanduser() if file else keys.default(env)
-    public, new = keys.make(private, f"slipway-{env}")
-    terminal.good(f"{'made' if new else 'kept'} {private}; for {environment.infra.variables_file(env)}:")
-    terminal.raw(f'ssh_public_key = "{public}"')
-
-
-@task(auto_shortflags=False, help={"env": words.ENV})
-def policy(c: Context, env: str = "local") -> None:
-    """Hold the files, or a saved plan, against our rules.
-
-    Exit 3 when one is broken. Without a saved plan of this commit, only what the files say is looked at.
-
-    Usage: ./inv infra.policy --env staging
-    """
-    from tasks.lib import settings, terminal
-    from tasks.lib.infra import place, showing
-
-    here = place.describe(c, settings.load(env))
-    found = showing.saved(c, here)
-    if found is None:
-        terminal.say(f"there is no saved plan of this commit; looking at the files (./inv infra.plan --env {env})")
-    showing.refuse(showing.violations(here, found), env)
-    terminal.good(f"{env} keeps the rules")
-
-
-@task(auto_shortflags=False, help={"env": "whose variables count (default: production)"})
-def checkov(c: Context, env: str = "production") -> None:
-    """Hold the files against checkov's rules; exit 3.
-
-    With the environment's variables. An exception is a waiver in gitops/waivers.yaml that names `infra`. Installs
-    checkov where it is missing: some 220 MB.
-
-    Usage: ./inv infra.checkov
-    """
-    from tasks.lib import settings, terminal
-    from tasks.lib.infra import checkov as scanner
-    from tasks.lib.infra import place, showing
-
-    here = place.describe(c, settings.load(env))
-    judged = scanner.judge(c, here)
-    showing.refuse(showing.tell(judged), env)
-    terminal.good(f"{env}: {judged.asked} answers of checkov, {len(judged.waived)} of them waived, none open")
