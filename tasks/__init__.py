@@ -25,6 +25,7 @@ from tasks import (
     scan,
     tools,
 )
+from tasks.lib.waiting import Woken
 
 _scan = Collection.from_module(scan)
 _scan.add_task(findings.waive)
@@ -73,3 +74,4 @@ ns = Collection(
     requirements=Collection.from_module(requirements),
     docs=Collection.from_module(docs),
 )
+ns.configure({"runners": {"local": Woken}})

@@ -1,0 +1,54 @@
+"""What ends a wait: the program's end, at once, and a reader that died."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import pytest
+from invoke.config import Config
+from invoke.context import Context
+from invoke.exceptions import ThreadException
+
+from tasks import ns
+from tasks.lib.waiting import Woken
+
+
+@pytest.fixture
+def c() -> Context:
+    settings = {"runners": {"local": Woken}, "run": {"in_stream": False, "hide": True, "warn": True}}
+    return Context(Config(overrides=settings))
+
+
+def never(*_: object) -> None:
+    raise AssertionError("it asks again and again")
+
+
+def test_every_task_waits_so() -> None:
+    assert ns.configuration()["runners"]["local"] is Woken
+
+
+def test_the_end_of_a_program_wakes(c: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", never)
+    done = c.run("sleep 0.1; echo said; exit 3")
+    assert (done.stdout, done.exited) == ("said\n", 3)
+
+
+def test_where_the_system_cannot_wake_it_asks(c: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> int:
+        raise OSError("not here")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert c.run("sleep 0.1; exit 3").exited == 3
+
+
+def test_a_reader_that_died_is_noticed(c: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: Any) -> bytes:
+        raise RuntimeError("gone")
+
+    monkeypatch.setattr(Woken, "read_proc_stdout", die)
+    began = time.monotonic()
+    with pytest.raises(ThreadException):
+        c.run("sleep 20 2>/dev/null")
+    assert time.monotonic() - began < 15
