@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -97,11 +98,14 @@ def between(c: Context, old: str, new: str, repo: Path = ROOT, limit: int = 20) 
     return ask(c, "log", "--oneline", "--no-decorate", f"-{limit}", span, repo=repo).splitlines()
 
 
-def archive(c: Context, sha: str, dest: Path, subfolder: str = "", repo: Path = ROOT) -> Path:
-    """Writes the commit's files, or those of one folder, as a tar to `dest`; never reads the working tree."""
+def archive(c: Context, sha: str, dest: Path, subfolder: str = "", repo: Path = ROOT, only: Sequence[str] = ()) -> Path:
+    """Writes the commit's files, or those of one folder, as a tar to `dest`; never reads the working tree.
+
+    `only` narrows to these paths.
+    """
     tree = f"{sha}:{subfolder}" if subfolder else sha
     dest.parent.mkdir(parents=True, exist_ok=True)
-    argv: list[str | Path] = ["git", "-C", repo, "archive", "--format=tar", f"--output={dest}", tree]
+    argv: list[str | Path] = ["git", "-C", repo, "archive", "--format=tar", f"--output={dest}", tree, *only]
     run(c, argv, step="read the commit", timeout=QUERY_SECONDS, env=AS_COMMITTED, quiet=True)
     return dest
 
@@ -109,8 +113,8 @@ def archive(c: Context, sha: str, dest: Path, subfolder: str = "", repo: Path = 
 def unpack(c: Context, sha: str, folder: Path, *only: str, subfolder: str = "", repo: Path = ROOT) -> Path:
     """Puts the commit's files, or those of one folder, into `folder`; `only` narrows to these paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    packed = archive(c, sha, folder.with_name(f"{folder.name}.tar"), subfolder, repo)
-    run(c, ["tar", "-xf", packed, "-C", folder, *only], step="unpack the commit", timeout=QUERY_SECONDS, quiet=True)
+    packed = archive(c, sha, folder.with_name(f"{folder.name}.tar"), subfolder, repo, only)
+    run(c, ["tar", "-xf", packed, "-C", folder], step="unpack the commit", timeout=QUERY_SECONDS, quiet=True)
     packed.unlink()
     return folder
 

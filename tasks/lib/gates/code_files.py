@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,19 +39,9 @@ class Sources:
 
 def gather(c: Context, sha: str, scratch: Path, repo: Path = paths.ROOT) -> Sources:
     """Takes the Python and shell files out of the commit. Raises Stop (4) if it has none, or leaves some out."""
-    tree = git.unpack(c, sha, scratch / "tree", repo=repo)
-    listed = git.ask(c, "ls-tree", "-r", "-z", sha, repo=repo).split("\0")
-    # Links lead to files that are looked at under their own name; submodules are other repositories.
-    names = [entry.partition("\t")[2] for entry in listed if entry.startswith("100")]
-    if left_out := [name for name in names if not (tree / name).is_file()]:
-        raise Stop(
-            f"code: export-ignore in .gitattributes keeps {', '.join(left_out[:5])} out of the archive of the commit",
-            Code.COULD_NOT_RUN,
-        )
     sources = Sources(scratch / "code")
     python: dict[str, bytes] = {}
-    for name in names:
-        text = (tree / name).read_bytes()
+    for name, text in _files(c, sha, scratch, repo):
         first = text.split(b"\n", 1)[0]
         if name.endswith((".py", ".pyi")) or PYTHON_LINE.match(first):
             python[name] = text
@@ -69,6 +61,24 @@ def gather(c: Context, sha: str, scratch: Path, repo: Path = paths.ROOT) -> Sour
     for name, planted in CANARIES.values():
         (sources.folder / PLANTED / name).write_text(planted, encoding="utf-8")
     return sources
+
+
+def _files(c: Context, sha: str, scratch: Path, repo: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file of the commit and what it holds. Raises Stop (4) at the end if the archive lacks some."""
+    listed = git.ask(c, "ls-tree", "-r", "-z", sha, repo=repo).split("\0")
+    # Links lead to files that are looked at under their own name; submodules are other repositories.
+    wanted = {entry.partition("\t")[2]: None for entry in listed if entry.startswith("100")}
+    with tarfile.open(git.archive(c, sha, scratch / "commit.tar", repo=repo)) as held:
+        for member in held:
+            if member.name in wanted and (content := held.extractfile(member)):
+                del wanted[member.name]
+                yield member.name, content.read()
+    if wanted:
+        left_out = ", ".join(list(wanted)[:5])
+        raise Stop(
+            f"code: export-ignore in .gitattributes keeps {left_out} out of the archive of the commit",
+            Code.COULD_NOT_RUN,
+        )
 
 
 def _add(sources: Sources, kind: dict[str, str], name: str, kept: str, text: bytes) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
@@ -27,6 +28,7 @@ from tasks.lib.tools import pins
 
 LONGEST = timedelta(hours=24)  # what a secret's own service says of it may change without any of the inputs
 DATABASE = "database"
+ONE_AT_A_TIME = threading.Lock()
 
 
 class Evidence(Model):
@@ -128,9 +130,14 @@ def _state(path: Path) -> str:
     return f"{path} {real} {state.st_ino} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
 
 
-@lru_cache(maxsize=1)
 def _own_code() -> str:
     """Digest of our own code and of the configuration that it gives to the scanners."""
+    with ONE_AT_A_TIME:  # the gates ask at the same moment, and the first answer is everybody's
+        return _read_own_code()
+
+
+@lru_cache(maxsize=1)
+def _read_own_code() -> str:
     found = hashlib.sha256()
     for path in [*sorted((paths.ROOT / "tasks/lib").rglob("*.py")), paths.ROOT / code_gate.CONFIG, pins.file()]:
         found.update(f"{path.relative_to(paths.ROOT)}\0".encode() + path.read_bytes() + b"\0")

@@ -11,7 +11,7 @@ from invoke.context import Context
 
 from tasks.lib import git, paths, tools
 from tasks.lib.errors import Code, Stop
-from tasks.lib.gates import schemas
+from tasks.lib.gates import running, schemas
 from tasks.lib.gates.models import Finding
 from tasks.lib.runner import run
 from tasks.lib.settings import SERVICE, Severity
@@ -71,6 +71,7 @@ def _render(c: Context, material: Material, source: Path, name: str, sha: str) -
         schemas.kubernetes(),
     ]
     home = {f"HELM_{kind}_HOME": str(source / "helm") for kind in ("CACHE", "CONFIG", "DATA")}
+    home |= running.FEWER_COLLECTIONS
     lint: list[str | Path] = [helm, "lint", "--strict", "--quiet", chart, *common]
     result = run(c, lint, step="lint the chart", timeout=HELM_SECONDS, env=home, ok=(0, 1), quiet=True)
     if result.exited:

@@ -14,8 +14,6 @@ from tasks.lib.gates import running
 from tasks.lib.runner import run
 
 SWITCHES = ["--format", "json", "--skip-version-check", "--disable-telemetry", "--exit-code", "0"]
-# A scan is short and its memory small beside the machine's: a third of its CPU time would go into collecting garbage.
-FEWER_COLLECTIONS = {"GOGC": "400"}
 SECONDS = 600.0
 EMBEDDED = "Falling back to embedded checks"  # what --skip-check-update asks for
 
@@ -34,7 +32,7 @@ def ask(c: Context, program: Path, words: list[str | Path], scratch: Path, step:
     nothing.touch()
     out = scratch / f"{words[0]}-{abs(hash(tuple(map(str, words))))}.json"
     line: list[str | Path] = [*clean(), program, *words, *SWITCHES, "--ignorefile", nothing, "--output", out]
-    result = run(c, line, step=step, timeout=SECONDS, cwd=scratch, env=FEWER_COLLECTIONS)
+    result = run(c, line, step=step, timeout=SECONDS, cwd=scratch, env=running.FEWER_COLLECTIONS)
     for log in result.stderr.splitlines():
         if ("\tFATAL\t" in log or "\tERROR\t" in log) and EMBEDDED not in log:
             raise Stop(f"{step}: Trivy reported {log.split(chr(9), 2)[-1][:200]}", Code.COULD_NOT_RUN)
