@@ -504,6 +504,21 @@ def test_a_companion_of_another_bucket_does_not_count(tmp_path: Path) -> None:
     assert without == {"aws_s3_bucket.other"}
 
 
+def test_of_several_buckets_each_needs_a_companion_of_its_own(tmp_path: Path) -> None:
+    """A plan names the instances; the configuration says for all of them at once what they refer to."""
+    root, variables = folder(tmp_path, "")
+    kinds = ("aws_s3_bucket", "one"), ("aws_s3_bucket", "two"), ("aws_s3_bucket_versioning", "one")
+    on = {"versioning_configuration": [{"status": "Enabled"}]}
+    inside = {"actions": ["create"], "after": on, "after_unknown": {"bucket": True}}
+    changes = [{"address": f'{kind}.this["{key}"]', "type": kind, "change": inside} for kind, key in kinds]
+    refer = {"bucket": {"references": ["aws_s3_bucket.this", "each.key"]}}
+    expressions = [{"address": "aws_s3_bucket_versioning.this", "expressions": refer}]
+    configured = {"root_module": {"resources": expressions}}
+    plan = Plan.model_validate({"format_version": "1.2", "resource_changes": changes, "configuration": configured})
+    found = policy.judge(plan, root, variables)
+    assert {one.address for one in found.violations if one.rule == "SLW-S3-02"} == {'aws_s3_bucket.this["two"]'}
+
+
 # Modules, variables, dynamic blocks.
 def test_a_module_is_judged_with_what_it_is_given(tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()

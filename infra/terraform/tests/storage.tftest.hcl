@@ -21,8 +21,8 @@ run "closed_encrypted_and_versioned" {
 
   assert {
     condition = alltrue([
-      aws_s3_bucket_public_access_block.this.block_public_acls, aws_s3_bucket_public_access_block.this.block_public_policy,
-      aws_s3_bucket_public_access_block.this.ignore_public_acls, aws_s3_bucket_public_access_block.this.restrict_public_buckets,
+      aws_s3_bucket_public_access_block.this["artifacts"].block_public_acls, aws_s3_bucket_public_access_block.this["artifacts"].block_public_policy,
+      aws_s3_bucket_public_access_block.this["artifacts"].ignore_public_acls, aws_s3_bucket_public_access_block.this["artifacts"].restrict_public_buckets,
     ])
     error_message = "the bucket can be made public"
   }
@@ -31,7 +31,7 @@ run "closed_encrypted_and_versioned" {
     error_message = "objects are not encrypted with the environment's key"
   }
   assert {
-    condition     = aws_s3_bucket_versioning.this.versioning_configuration[0].status == "Enabled"
+    condition     = aws_s3_bucket_versioning.this["artifacts"].versioning_configuration[0].status == "Enabled"
     error_message = "an overwritten object is lost"
   }
   assert {
@@ -39,7 +39,7 @@ run "closed_encrypted_and_versioned" {
     error_message = "unencrypted connections are let in"
   }
   assert {
-    condition     = !aws_s3_bucket.this.force_destroy
+    condition     = !aws_s3_bucket.this["artifacts"].force_destroy
     error_message = "a protected bucket goes with what it holds"
   }
 }
@@ -50,13 +50,13 @@ run "every_access_is_logged_and_the_log_is_closed" {
   }
 
   assert {
-    condition     = aws_s3_bucket_logging.this[0].target_bucket == aws_s3_bucket.log.id && aws_s3_bucket_logging.this[0].target_prefix == "slipway-test-artifacts/"
+    condition     = aws_s3_bucket_logging.this[0].target_bucket == aws_s3_bucket.this["log"].id && aws_s3_bucket_logging.this[0].target_prefix == "slipway-test-artifacts/"
     error_message = "nobody can say who read or deleted an artifact"
   }
   assert {
     condition = alltrue([
-      aws_s3_bucket_public_access_block.log.block_public_acls, aws_s3_bucket_public_access_block.log.block_public_policy,
-      aws_s3_bucket_public_access_block.log.ignore_public_acls, aws_s3_bucket_public_access_block.log.restrict_public_buckets,
+      aws_s3_bucket_public_access_block.this["log"].block_public_acls, aws_s3_bucket_public_access_block.this["log"].block_public_policy,
+      aws_s3_bucket_public_access_block.this["log"].ignore_public_acls, aws_s3_bucket_public_access_block.this["log"].restrict_public_buckets,
     ])
     error_message = "the log can be made public"
   }
@@ -66,17 +66,23 @@ run "every_access_is_logged_and_the_log_is_closed" {
   }
   assert {
     condition = [for one in jsondecode(aws_s3_bucket_policy.log.policy).Statement : one.Condition if one.Effect == "Allow"] == [{
-      ArnLike      = { "aws:SourceArn" = aws_s3_bucket.this.arn }
+      ArnLike      = { "aws:SourceArn" = aws_s3_bucket.this["artifacts"].arn }
       StringEquals = { "aws:SourceAccount" = "123456789012" }
     }]
     error_message = "another bucket or account may write into the log"
+  }
+  assert {
+    condition = [for one in jsondecode(aws_s3_bucket_policy.log.policy).Statement : one.Resource if one.Effect == "Deny" && one.Condition == { Bool = { "aws:SecureTransport" = "false" } }] == [
+      [aws_s3_bucket.this["log"].arn, "${aws_s3_bucket.this["log"].arn}/*"]
+    ]
+    error_message = "unencrypted connections to the log are let in"
   }
   assert {
     condition     = aws_s3_bucket_lifecycle_configuration.log.rule[0].expiration[0].days == 30
     error_message = "the log is kept for ever"
   }
   assert {
-    condition     = !aws_s3_bucket.log.force_destroy
+    condition     = !aws_s3_bucket.this["log"].force_destroy
     error_message = "the log of a protected environment goes with it"
   }
 }

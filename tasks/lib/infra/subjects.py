@@ -14,6 +14,7 @@ from tasks.lib.infra.masking import UNKNOWN
 from tasks.lib.infra.planfile import Action, Facts, Plan
 
 _FACTS = {f"variable.{name}" for name in Facts.model_fields}
+SELECTORS = ("each.key", "count.index")
 _INDEX = re.compile(r"\[[^\]]*\]")
 
 
@@ -123,4 +124,8 @@ def _names(one: Subject, subject: Subject, by: str) -> bool:
 
 def _elsewhere(one: Subject, by: str) -> bool:
     """Whether it names what it is for through something that is not followed here."""
-    return any(not target.startswith("aws_") for target in one.references.get(by, []))
+    targets = one.references.get(by, [])
+    if any(target.startswith("aws_") for target in targets):
+        # These say which one of several it is for, and its address says that, too.
+        targets = [target for target in targets if target not in SELECTORS]
+    return any(not target.startswith("aws_") for target in targets)

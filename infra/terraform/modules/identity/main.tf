@@ -3,6 +3,23 @@ locals {
   audience = "https://${var.gitlab.host}/${var.gitlab.project}/${var.environment}"
   subject  = join(":", concat(["project_path:${var.gitlab.project}:ref_type:branch:ref:${var.gitlab.branch}"], var.gitlab.claims))
   provider = "arn:aws:iam::${var.account_id}:oidc-provider/${var.gitlab.host}"
+
+  # Who may take a role: the audience is the same for both, the jobs are not.
+  jobs = {
+    deliver = { StringEquals = { "${var.gitlab.host}:sub" = local.subject } }
+    read    = { StringLike = { "${var.gitlab.host}:sub" = "project_path:${var.gitlab.project}:ref_type:branch:ref:*" } }
+  }
+  trust = { for role, jobs in local.jobs : role => {
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Federated = local.provider }
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Condition = merge(jobs, {
+        StringEquals = merge({ "${var.gitlab.host}:aud" = local.audience }, try(jobs.StringEquals, {}))
+      })
+    }]
+  } }
 }
 
 # An account knows an issuer once; its audiences are checked again, and more narrowly, by the role.
@@ -22,20 +39,7 @@ resource "aws_iam_role" "gitlab" {
   name                 = "${var.name}-gitlab"
   description          = "GitLab jobs of ${var.gitlab.project} on ${var.gitlab.branch} for ${var.environment}"
   max_session_duration = 3600
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Principal = { Federated = local.provider }
-      Action    = "sts:AssumeRoleWithWebIdentity"
-      Condition = {
-        StringEquals = {
-          "${var.gitlab.host}:aud" = local.audience
-          "${var.gitlab.host}:sub" = local.subject
-        }
-      }
-    }]
-  })
+  assume_role_policy   = jsonencode(local.trust["deliver"])
 
   depends_on = [aws_iam_openid_connect_provider.gitlab]
 }

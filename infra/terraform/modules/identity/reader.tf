@@ -6,18 +6,7 @@ resource "aws_iam_role" "reader" {
   name                 = "${var.name}-gitlab-reader"
   description          = "Plans of merge requests of ${var.gitlab.project} for ${var.environment}; changes nothing"
   max_session_duration = 3600
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Principal = { Federated = local.provider }
-      Action    = "sts:AssumeRoleWithWebIdentity"
-      Condition = {
-        StringEquals = { "${var.gitlab.host}:aud" = local.audience }
-        StringLike   = { "${var.gitlab.host}:sub" = "project_path:${var.gitlab.project}:ref_type:branch:ref:*" }
-      }
-    }]
-  })
+  assume_role_policy   = jsonencode(local.trust["read"])
 
   depends_on = [aws_iam_openid_connect_provider.gitlab]
 }

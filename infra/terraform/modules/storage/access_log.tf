@@ -1,35 +1,6 @@
-# Who read, wrote and deleted what: one object per few requests, under the name of the bucket it is about.
-resource "aws_s3_bucket" "log" {
-  bucket        = var.log_name
-  force_destroy = !var.protected
-}
-
-resource "aws_s3_bucket_public_access_block" "log" {
-  bucket                  = aws_s3_bucket.log.id
-  block_public_acls       = true
-  block_public_policy     = true
-  ignore_public_acls      = true
-  restrict_public_buckets = true
-}
-
-resource "aws_s3_bucket_ownership_controls" "log" {
-  bucket = aws_s3_bucket.log.id
-
-  rule {
-    object_ownership = "BucketOwnerEnforced"
-  }
-}
-
-resource "aws_s3_bucket_versioning" "log" {
-  bucket = aws_s3_bucket.log.id
-
-  versioning_configuration {
-    status = "Enabled"
-  }
-}
-
+# Who read, wrote and deleted what in the artifacts: one object per few requests, under the name of their bucket.
 resource "aws_s3_bucket_server_side_encryption_configuration" "log" {
-  bucket = aws_s3_bucket.log.id
+  bucket = aws_s3_bucket.this["log"].id
 
   rule {
     apply_server_side_encryption_by_default {
@@ -40,7 +11,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "log" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "log" {
-  bucket = aws_s3_bucket.log.id
+  bucket = aws_s3_bucket.this["log"].id
 
   rule {
     id     = "end"
@@ -61,11 +32,11 @@ resource "aws_s3_bucket_lifecycle_configuration" "log" {
     }
   }
 
-  depends_on = [aws_s3_bucket_versioning.log]
+  depends_on = [aws_s3_bucket_versioning.this]
 }
 
 resource "aws_s3_bucket_policy" "log" {
-  bucket = aws_s3_bucket.log.id
+  bucket = aws_s3_bucket.this["log"].id
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
@@ -74,7 +45,7 @@ resource "aws_s3_bucket_policy" "log" {
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:*"
-        Resource  = [aws_s3_bucket.log.arn, "${aws_s3_bucket.log.arn}/*"]
+        Resource  = [aws_s3_bucket.this["log"].arn, "${aws_s3_bucket.this["log"].arn}/*"]
         Condition = { Bool = { "aws:SecureTransport" = "false" } }
       },
       {
@@ -82,23 +53,23 @@ resource "aws_s3_bucket_policy" "log" {
         Effect    = "Allow"
         Principal = { Service = ["logging.s3.amazonaws.com"] }
         Action    = ["s3:PutObject"]
-        Resource  = "${aws_s3_bucket.log.arn}/*"
+        Resource  = "${aws_s3_bucket.this["log"].arn}/*"
         Condition = {
-          ArnLike      = { "aws:SourceArn" = aws_s3_bucket.this.arn }
+          ArnLike      = { "aws:SourceArn" = aws_s3_bucket.this["artifacts"].arn }
           StringEquals = { "aws:SourceAccount" = var.account_id }
         }
       },
     ]
   })
 
-  depends_on = [aws_s3_bucket_public_access_block.log]
+  depends_on = [aws_s3_bucket_public_access_block.this]
 }
 
 resource "aws_s3_bucket_logging" "this" {
   count = var.emulated ? 0 : 1
 
-  bucket        = aws_s3_bucket.this.id
-  target_bucket = aws_s3_bucket.log.id
+  bucket        = aws_s3_bucket.this["artifacts"].id
+  target_bucket = aws_s3_bucket.this["log"].id
   target_prefix = "${var.name}/"
 
   depends_on = [aws_s3_bucket_policy.log]

@@ -1,10 +1,20 @@
+# What holds for both buckets; how each is encrypted, what ends in it and who else may write stands beside.
+# The two names are written out in each for_each: a scanner that reads the files follows those, and no local value.
+locals {
+  names = { artifacts = var.name, log = var.log_name }
+}
+
 resource "aws_s3_bucket" "this" {
-  bucket        = var.name
+  for_each = toset(["artifacts", "log"])
+
+  bucket        = local.names[each.key]
   force_destroy = !var.protected
 }
 
 resource "aws_s3_bucket_public_access_block" "this" {
-  bucket                  = aws_s3_bucket.this.id
+  for_each = toset(["artifacts", "log"])
+
+  bucket                  = aws_s3_bucket.this[each.key].id
   block_public_acls       = true
   block_public_policy     = true
   ignore_public_acls      = true
@@ -12,7 +22,9 @@ resource "aws_s3_bucket_public_access_block" "this" {
 }
 
 resource "aws_s3_bucket_ownership_controls" "this" {
-  bucket = aws_s3_bucket.this.id
+  for_each = toset(["artifacts", "log"])
+
+  bucket = aws_s3_bucket.this[each.key].id
 
   rule {
     object_ownership = "BucketOwnerEnforced"
@@ -20,7 +32,9 @@ resource "aws_s3_bucket_ownership_controls" "this" {
 }
 
 resource "aws_s3_bucket_versioning" "this" {
-  bucket = aws_s3_bucket.this.id
+  for_each = toset(["artifacts", "log"])
+
+  bucket = aws_s3_bucket.this[each.key].id
 
   versioning_configuration {
     status = "Enabled"
@@ -28,7 +42,7 @@ resource "aws_s3_bucket_versioning" "this" {
 }
 
 resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
-  bucket = aws_s3_bucket.this.id
+  bucket = aws_s3_bucket.this["artifacts"].id
 
   rule {
     bucket_key_enabled = true
@@ -41,7 +55,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
-  bucket = aws_s3_bucket.this.id
+  bucket = aws_s3_bucket.this["artifacts"].id
 
   rule {
     id     = "old-versions"
@@ -62,7 +76,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
 }
 
 resource "aws_s3_bucket_policy" "this" {
-  bucket = aws_s3_bucket.this.id
+  bucket = aws_s3_bucket.this["artifacts"].id
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
@@ -70,7 +84,7 @@ resource "aws_s3_bucket_policy" "this" {
       Effect    = "Deny"
       Principal = "*"
       Action    = "s3:*"
-      Resource  = [aws_s3_bucket.this.arn, "${aws_s3_bucket.this.arn}/*"]
+      Resource  = [aws_s3_bucket.this["artifacts"].arn, "${aws_s3_bucket.this["artifacts"].arn}/*"]
       Condition = { Bool = { "aws:SecureTransport" = "false" } }
     }]
   })
