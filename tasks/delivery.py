@@ -56,6 +56,8 @@ def push(c: Context, env: str = "local", release: str = "", dirty: bool = False)
         "yes": words.YES,
         "reason": words.REASON,
         "lift-hold": "why the hold of an earlier rollback no longer counts (default: holds count)",
+        "report": words.REPORT,
+        "watch": words.WATCH,
     },
 )
 def deploy(
@@ -66,13 +68,18 @@ def deploy(
     yes: bool = False,
     reason: str = "",
     lift_hold: str = "",
+    report: bool = False,
+    watch: str = "1m",
 ) -> None:
     """Deploy a commit and prove that it arrived, or take it back."""
     from tasks.lib import build, deploying, settings
+    from tasks.lib.observe import report as reports
 
     environment = settings.load(env)
+    watching = reports.watch(watch)
     sha = build.commit_of(c, environment, release, dirty)
-    deploying.deploy(c, environment, sha, yes=yes, reason=reason, lift=lift_hold)
+    with reports.around(c, environment, watching if report else None):
+        deploying.deploy(c, environment, sha, yes=yes, reason=reason, lift=lift_hold)
 
 
 @task(
@@ -82,13 +89,27 @@ def deploy(
         "to": "release to return to, SHA or its beginning (default: the last one that arrived healthy)",
         "reason": words.REASON,
         "yes": words.YES,
+        "report": words.REPORT,
+        "watch": words.WATCH,
     },
 )
-def rollback(c: Context, env: str = "local", to: str = "", reason: str = "", yes: bool = False) -> None:
+def rollback(
+    c: Context,
+    env: str = "local",
+    to: str = "",
+    reason: str = "",
+    yes: bool = False,
+    report: bool = False,
+    watch: str = "1m",
+) -> None:
     """Return to an earlier healthy release and hold the bad one."""
     from tasks.lib import rollback, settings
+    from tasks.lib.observe import report as reports
 
-    rollback.rollback(c, settings.load(env), to=to, reason=reason, yes=yes)
+    environment = settings.load(env)
+    watching = reports.watch(watch)
+    with reports.around(c, environment, watching if report else None):
+        rollback.rollback(c, environment, to=to, reason=reason, yes=yes)
 
 
 @task(auto_shortflags=False, help={"env": words.ENV})

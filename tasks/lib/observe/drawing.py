@@ -102,11 +102,11 @@ def _curves(panel: dict[str, Any], work: dict[str, Any]) -> None:
     """Curves over time, with the releases that were brought in."""
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(WIDTH, 3.1))
-    figure.subplots_adjust(left=0.105, right=0.985, top=0.72, bottom=0.13)
+    figure, axes = pyplot.subplots(figsize=(work["width"], 3.1))
+    figure.subplots_adjust(left=0.105 * WIDTH / work["width"], right=0.985, top=0.72, bottom=0.13)
     figure.text(0.018, 0.94, panel["title"], fontsize=13, fontweight="bold", va="center")
     figure.text(0.018, 0.04, "UTC", fontsize=8, color=SOFT)
-    top = max(SMALLEST_TOP.get(panel["unit"], 1.0), *_values(panel), *panel["limits"], 0.0)
+    top = max(SMALLEST_TOP.get(panel["unit"], 1.0), *_values(panel), *panel["limits"], panel["top"])
     counts = panel["unit"] == "short"
     steps = "steps-post" if counts else "default"
     for number, one in enumerate(panel["series"]):
@@ -130,9 +130,10 @@ def _curves(panel: dict[str, Any], work: dict[str, Any]) -> None:
     axes.set_ylim(-0.015 * top, top * 1.12)
     _axes(axes, panel)
     _marks(axes, work)
+    columns = 4 if work["width"] >= WIDTH else 3
     if panel["series"]:
         figure.legend(
-            loc="upper left", bbox_to_anchor=(0.01, 0.895), ncols=min(len(panel["series"]), 4), frameon=False,
+            loc="upper left", bbox_to_anchor=(0.01, 0.895), ncols=min(len(panel["series"]), columns), frameon=False,
             fontsize=9, handlelength=2.2, columnspacing=1.6,
         )  # fmt: skip
     else:
@@ -172,7 +173,7 @@ def _marks(axes: Any, work: dict[str, Any]) -> None:
     """A line and a flag for every release, in two rows; flags that would still cover each other go without a name."""
     from matplotlib import dates
 
-    wide = (work["end"] - work["begin"]) * 0.15  # as much of the axis as a name takes
+    wide = (work["end"] - work["begin"]) * 0.15 * WIDTH / work["width"]  # as much of the axis as a name takes
     taken = [-math.inf, -math.inf]
     for mark in work["marks"]:
         colour, sign = MARKS.get(mark["action"], (SOFT, "▲"))

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from invoke.context import Context
+from pydantic import ValidationError
 
-from tasks.lib import moments, paths, terminal, tools
+from tasks.lib import moments, paths, terminal
 from tasks.lib.errors import Code, Stop
 from tasks.lib.gates.store import write_text
-from tasks.lib.observe import panels, ranges, snapshot_page
+from tasks.lib.observe import panels, pictures, ranges, snapshot_page
 from tasks.lib.observe.panels import Dashboard, Panel
 from tasks.lib.observe.ranges import Prometheus, Series
 from tasks.lib.observe.snapshot_page import Drawn, Mark
-from tasks.lib.runner import run
-from tasks.lib.settings import Environment
-
-DRAW_SECONDS = 120.0
+from tasks.lib.settings import Environment, Observe
 
 
 @dataclass(frozen=True)
@@ -44,26 +40,48 @@ def take(c: Context, env: Environment, since: timedelta, prometheus: str = "", f
     since: how far back. prometheus: its address instead of the environment's. folder: where to write instead of a
     folder of .slipway. Raises Stop (2) without an address, 4 when Prometheus does not answer.
     """
-    address = prometheus or env.observe.prometheus
-    if not address:
+    at = address(env, prometheus)
+    boards = panels.read()
+    end = datetime.now(timezone.utc)
+    server = Prometheus(at, end - since, end)
+    with terminal.step("Ask Prometheus") as note:
+        drawn = ask(server, boards, env, note)
+        marks = _marks(server, boards, env)
+    folder = folder or new_folder(env, end)
+    with terminal.step("Draw the panels"):
+        files = pictures.draw(c, every(drawn), marks, server, folder)
+    page = folder / "index.html"
+    write_text(page, snapshot_page.text(env, boards, drawn, files, marks, server))
+    return Snapshot(page, every(drawn))
+
+
+def address(env: Environment, given: str = "") -> str:
+    """Where the environment's Prometheus is asked, without a slash at its end. given: instead of the environment's own.
+
+    Raises Stop (2) when there is none, or when what was given is no address.
+    """
+    try:
+        found = Observe(prometheus=given).prometheus or env.observe.prometheus
+    except ValidationError as error:
+        # Not quoted: an address that is refused may have a password in it.
+        raise Stop("--prometheus: an address such as http://127.0.0.1:9090, without a login", Code.USAGE) from error
+    if not found:
         raise Stop(
             f"gitops/environments/{env.name}/environment.yaml names no Prometheus",
             Code.USAGE,
             f"./inv observe.snapshot --env {env.name} --prometheus http://127.0.0.1:9090",
         )
-    boards = panels.read()
-    end = datetime.now(timezone.utc)
-    server = Prometheus(address.rstrip("/"), end - since, end)
-    with terminal.step("Ask Prometheus") as note:
-        drawn = {board.uid: [_ask(server, panel, env, note) for panel in board.panels] for board in boards}
-        marks = _marks(server, boards, env)
-    folder = folder or paths.work() / "snapshots" / f"{env.name}-{end:%Y%m%dT%H%M%SZ}"
-    every = [one for found in drawn.values() for one in found]
-    with terminal.step("Draw the panels"):
-        files = _draw(c, every, marks, server, folder)
-    page = folder / "index.html"
-    write_text(page, snapshot_page.text(env, boards, drawn, files, marks, server))
-    return Snapshot(page, every)
+    return found.rstrip("/")
+
+
+def new_folder(env: Environment, now: datetime) -> Path:
+    """Where pictures go when nobody says where."""
+    return paths.work() / "snapshots" / f"{env.name}-{now:%Y%m%dT%H%M%SZ}"
+
+
+def every(drawn: Mapping[str, Sequence[Drawn]]) -> list[Drawn]:
+    """All panels in the order of the page."""
+    return [one for found in drawn.values() for one in found]
 
 
 def duration(text: str) -> timedelta:
@@ -75,6 +93,11 @@ def duration(text: str) -> timedelta:
     if not timedelta(minutes=1) <= span <= timedelta(days=90):
         raise Stop("--since: from 1m to 90d", Code.USAGE)
     return span
+
+
+def ask(server: Prometheus, boards: Sequence[Dashboard], env: Environment, note: Any) -> dict[str, list[Drawn]]:
+    """What every panel has in the server's span, by its dashboard. Raises Stop (4) when Prometheus does not answer."""
+    return {board.uid: [_ask(server, panel, env, note) for panel in board.panels] for board in boards}
 
 
 def _ask(server: Prometheus, panel: Panel, env: Environment, note: Any) -> Drawn:
@@ -99,40 +122,3 @@ def _marks(server: Prometheus, boards: Sequence[Dashboard], env: Environment) ->
                 found.add(Mark(value / 1000, one.labels.get("action", ""), one.labels.get("sha", "")))
     inside = (mark for mark in found if server.begin.timestamp() <= mark.time <= server.end.timestamp())
     return sorted(inside, key=lambda mark: mark.time)
-
-
-def _draw(
-    c: Context, drawn: Sequence[Drawn], marks: Sequence[Mark], server: Prometheus, folder: Path
-) -> Mapping[int, Path]:
-    """One PNG for each panel that is a curve or a number, by the panel's place in `drawn`; drawn by matplotlib."""
-    folder.mkdir(parents=True, exist_ok=True)
-    jobs = []
-    files = {}
-    for place, one in enumerate(drawn):
-        if one.panel.kind == "table":
-            continue
-        files[place] = folder / f"{place + 1:02}-{_name(one.panel.title)}.png"
-        jobs.append(
-            {
-                "file": str(files[place]),
-                "kind": one.panel.kind,
-                "title": one.panel.title,
-                "unit": one.panel.unit,
-                "limits": one.panel.limits,
-                "none": one.panel.none,
-                "series": [asdict(series) for series in one.series],
-            }
-        )
-    work = {
-        "begin": server.begin.timestamp(),
-        "end": server.end.timestamp(),
-        "marks": [asdict(mark) for mark in marks],
-        "panels": jobs,
-    }
-    argv = [tools.path(c, "drawing-python"), "-B", Path(__file__).with_name("drawing.py")]
-    run(c, argv, step="draw the panels", timeout=DRAW_SECONDS, stdin=json.dumps(work), quiet=True)
-    return files
-
-
-def _name(title: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from tasks.lib import moments
 from tasks.lib.observe import drawing, panels
@@ -44,6 +45,21 @@ def text(
     server: Prometheus,
 ) -> str:
     """The page. drawn: by the dashboard's uid; files: pictures, by the place of the panel among all of them."""
+    end = moments.shown(server.end)
+    return render(
+        TEMPLATE,
+        title=f"{env.name}, {end}",
+        environment=env.name,
+        begin=moments.shown(server.begin),
+        end=end,
+        length=moments.length(server.end - server.begin),
+        marks=listed(marks),
+        sections=sections(env, boards, drawn, files),
+    )
+
+
+def render(template: str, **words: object) -> str:
+    """A page of this folder's templates."""
     from jinja2 import Environment as Pages
     from jinja2 import FileSystemLoader, StrictUndefined
 
@@ -54,7 +70,14 @@ def text(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    place, sections = 0, []
+    return pages.get_template(template).render(**words)
+
+
+def sections(
+    env: Environment, boards: Sequence[Dashboard], drawn: Mapping[str, Sequence[Drawn]], files: Mapping[int, Path]
+) -> list[dict[str, Any]]:
+    """Each dashboard's title and figures, as the templates want them."""
+    place, found = 0, []
     for board in boards:
         figures = []
         for one in drawn[board.uid]:
@@ -64,15 +87,13 @@ def text(
                 {"panel": one.panel, "image": image, "rows": _rows(one), "asked": asked, "missing": one.missing}
             )
             place += 1
-        sections.append({"title": board.title.removeprefix("Slipway: ").capitalize(), "figures": figures})
-    return pages.get_template(TEMPLATE).render(
-        environment=env.name,
-        begin=moments.shown(server.begin),
-        end=moments.shown(server.end),
-        length=moments.length(server.end - server.begin),
-        marks=[{"at": moments.shown(datetime.fromtimestamp(m.time, timezone.utc)), "mark": m} for m in marks],
-        sections=sections,
-    )
+        found.append({"title": board.title.removeprefix("Slipway: ").capitalize(), "figures": figures})
+    return found
+
+
+def listed(marks: Sequence[Mark]) -> list[dict[str, Any]]:
+    """The releases with their moments for people."""
+    return [{"at": moments.shown(datetime.fromtimestamp(one.time, timezone.utc)), "mark": one} for one in marks]
 
 
 def _rows(one: Drawn) -> list[dict[str, str]]:
