@@ -10,22 +10,29 @@ from tasks.lib import words
 
 @task(
     auto_shortflags=False,
-    help={"fix": "first write what is generated from slo.yaml, links.yaml and the rules (default: change nothing)"},
+    help={
+        "fix": "first write what is generated from slo.yaml, links.yaml and the rules (default: change nothing)",
+        "against": "address of a Prometheus that must have every series (default: the environment's, if it has one)",
+        "env": words.ENV,
+    },
 )
-def alerts(c: Context, fix: bool = False) -> None:
+def alerts(c: Context, fix: bool = False, against: str = "", env: str = "local") -> None:
     """Check and unit-test alert rules, routes and their links.
 
     promtool check and test, amtool check-config and routes, and lints: labels, annotations, runbooks, series.
+    Where there is a Prometheus: whether it has every series that rules and panels ask for.
     Exit 3: a check found something. Exit 4: one could not run, which outranks findings.
     """
-    from tasks.lib import terminal
+    from tasks.lib import settings, terminal
     from tasks.lib.errors import Code, Stop
-    from tasks.lib.observe import checks, files, rules
+    from tasks.lib.observe import checks, files, rules, snapshot
 
+    environment = settings.load(env)
+    address = snapshot.known_address(environment, against)
     for path in rules.write() if fix else []:
         terminal.say(f"wrote {files.shown(path)}")
     with terminal.step("Check the alerts"):
-        results = checks.alerts(c)
+        results = checks.alerts(c, against=(address, environment) if address else None)
     for result in results:
         if result.state != "ok":
             terminal.bad(f"{result.name}: {result.state}")
@@ -101,7 +108,7 @@ def metrics(c: Context, env: str = "local", out: str = "", drift: bool = False) 
     help={
         "env": words.ENV,
         "since": "how far back to look: a number and s, m, h or d (default: 1h)",
-        "prometheus": "address of Prometheus (default: observe.prometheus of environment.yaml)",
+        "prometheus": "address of Prometheus (default: observe.prometheus of environment.yaml, or the lab's)",
         "out": "folder for the pictures and the page (default: a new one in .slipway/snapshots)",
     },
 )

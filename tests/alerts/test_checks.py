@@ -8,10 +8,12 @@ import pytest
 from invoke.context import Context
 
 import tasks.observe
-from tasks.lib.errors import Stop
+from tasks.lib.errors import Code, Stop
+from tasks.lib.lab import observing
 from tasks.lib.observe import checks, programs, rules
 from tasks.lib.quality import Result
 from tests.lib.own_tools import OwnTools, own
+from tests.observe.conftest import environment
 
 __all__ = ["own"]
 
@@ -92,6 +94,44 @@ def test_a_missing_program_could_not_run(
     assert states(c, folder, runbooks) == dict.fromkeys(names, "could not run")
 
 
+@pytest.mark.slow
+def test_a_prometheus_that_is_silent_could_not_be_asked(
+    c: Context, folder: Path, runbooks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch)
+    found = checks.alerts(c, folder, runbooks, ("http://127.0.0.1:1", environment()))
+    assert {one.name: one.state for one in found if one.state != "ok"} == {"series in Prometheus": "could not run"}
+
+
+@pytest.mark.parametrize(
+    ("named", "lab", "asked"),
+    [
+        ("", None, None),
+        ("", "http://127.0.0.1:2", "http://127.0.0.1:2"),
+        ("http://127.0.0.1:1/", "http://127.0.0.1:2", "http://127.0.0.1:1"),
+    ],
+)
+def test_the_prometheus_that_is_named_is_asked_or_else_the_lab_s(
+    c: Context, monkeypatch: pytest.MonkeyPatch, named: str, lab: str | None, asked: str | None
+) -> None:
+    seen = []
+    monkeypatch.setattr(observing, "prometheus", lambda: lab)
+    monkeypatch.setattr(checks, "alerts", lambda _, against: seen.append(against and against[0]) or [])
+    tasks.observe.alerts(c, against=named)
+    assert seen == [asked]
+
+
+@pytest.mark.parametrize("address", ["prometheus:9090", "http://ann@prometheus", "nonsense"])
+def test_what_is_no_address_is_not_asked_and_not_repeated(
+    c: Context, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(checks, "alerts", lambda *_, **__: pytest.fail("something was run"))
+    with pytest.raises(Stop, match="no address of a Prometheus") as stopped:
+        tasks.observe.alerts(c, against=address)
+    assert stopped.value.code == Code.USAGE
+    assert address not in stopped.value.sentence
+
+
 @pytest.mark.parametrize(("exits", "code"), [("exit 1", 3), ("exit 3", 3), ("exit 2", 4), ("kill -9 $$", 4)])
 def test_a_broken_program_is_no_finding(c: Context, exits: str, code: int) -> None:
     with pytest.raises(Stop) as stopped:
@@ -104,7 +144,7 @@ def test_a_broken_program_is_no_finding(c: Context, exits: str, code: int) -> No
 )
 def test_exit_code(c: Context, monkeypatch: pytest.MonkeyPatch, states: list[str], code: int) -> None:
     made = [Result(str(number), state, 0, "why") for number, state in enumerate(states)]  # type: ignore[arg-type]
-    monkeypatch.setattr(checks, "alerts", lambda _: made)
+    monkeypatch.setattr(checks, "alerts", lambda *_, **__: made)
     if code == 0:
         tasks.observe.alerts(c)
     else:

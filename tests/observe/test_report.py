@@ -16,6 +16,7 @@ from tasks.lib import build, deploying, desired, paths, rollback, settings, targ
 from tasks.lib.desired import Change
 from tasks.lib.errors import Code, Stop
 from tasks.lib.history import Action, Event
+from tasks.lib.lab import observing
 from tasks.lib.observe import pictures, report
 from tasks.lib.settings import Environment, Observe
 from tasks.lib.values import Release
@@ -112,8 +113,16 @@ def test_what_was_taken_back_is_reported_and_ends_as_it_did(
 )
 @pytest.mark.parametrize("ended", [None, Stop("it was taken back", Code.UNHEALTHY)])
 def test_without_a_prometheus_there_is_one_warning_and_nothing_else_changes(
-    c: Context, remote: World, capsys: pytest.CaptureFixture[str], address: str, why: str, ended: Stop | None
+    c: Context,
+    remote: World,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    why: str,
+    ended: Stop | None,
 ) -> None:
+    monkeypatch.setattr(observing, "prometheus", lambda: None)
+
     def deploy() -> None:
         with report.around(c, observed(address), MINUTE):
             move(c, remote, NEW)

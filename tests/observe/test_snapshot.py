@@ -13,8 +13,9 @@ from invoke.context import Context
 from pydantic import ValidationError
 
 from tasks.lib.errors import Code, Stop
+from tasks.lib.lab import observing
 from tasks.lib.observe import drawing, panels, ranges, snapshot
-from tasks.lib.settings import Observe
+from tasks.lib.settings import ContextCluster, Observe
 from tests.observe.conftest import NEW, Watched, environment
 
 EVERY = [(board.uid, panel) for board in panels.read() for panel in board.panels]
@@ -91,7 +92,18 @@ def test_panels_are_drawn_and_put_on_a_page(watched: Watched, c: Context, tmp_pa
     assert not re.search(r"""(src|href)=["']?(?!["\']?data:)""", page)  # it can be sent
 
 
-def test_without_an_address_nothing_is_asked(c: Context, tmp_path: Path) -> None:
+def test_the_lab_s_prometheus_is_asked_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observing, "prometheus", lambda: "http://127.0.0.1:30009")
+    assert snapshot.known_address(environment()) == "http://127.0.0.1:30009"
+    assert snapshot.known_address(environment(), "http://127.0.0.1:9090/") == "http://127.0.0.1:9090"
+    elsewhere = environment().model_copy(
+        update={"cluster": ContextCluster(kind="context", kubeconfig="k", context="c")}
+    )
+    assert snapshot.known_address(elsewhere) == ""
+
+
+def test_without_an_address_nothing_is_asked(c: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observing, "prometheus", lambda: None)
     with pytest.raises(Stop) as stopped:
         snapshot.take(c, environment(), timedelta(hours=1), folder=tmp_path / "out")
     assert stopped.value.code == Code.USAGE

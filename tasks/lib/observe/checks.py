@@ -12,15 +12,21 @@ from pathlib import Path
 from invoke.context import Context
 
 from tasks.lib.errors import Code, Stop
-from tasks.lib.observe import files, lint, programs, rules
+from tasks.lib.observe import existing, files, lint, programs, rules
 from tasks.lib.observe.files import FOLDER, RUNBOOKS
 from tasks.lib.quality import Result
+from tasks.lib.settings import Environment
 
 Check = Callable[[], str]
 
 
-def alerts(c: Context, folder: Path = FOLDER, runbooks: Path = RUNBOOKS) -> list[Result]:
-    """Runs all checks of the alerts, as many at a time as there are cores; the order is always the same."""
+def alerts(
+    c: Context, folder: Path = FOLDER, runbooks: Path = RUNBOOKS, against: tuple[str, Environment] | None = None
+) -> list[Result]:
+    """Runs all checks of the alerts, as many at a time as there are cores; the order is always the same.
+
+    against: the address of a Prometheus that is asked for every series, and the environment whose panels are meant.
+    """
     found: dict[str, Check] = {
         "rules (promtool)": partial(programs.check, c, folder),
         "Alertmanager (amtool)": partial(programs.check_config, c, folder),
@@ -28,6 +34,8 @@ def alerts(c: Context, folder: Path = FOLDER, runbooks: Path = RUNBOOKS) -> list
         "generated files": partial(_current, folder),
         "labels, links, series": partial(_linted, folder, runbooks),
     }
+    if against:
+        found["series in Prometheus"] = partial(existing.check, *against, folder)
     for path in sorted((folder / "tests").glob("*.yaml")):
         found[f"test {path.stem} (promtool)"] = partial(programs.test, c, path)
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:

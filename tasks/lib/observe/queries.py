@@ -16,20 +16,32 @@ WORDS = {"and", "or", "unless", "bool", "offset", "atan2", "inf", "nan"}
 
 @dataclass(frozen=True)
 class Selector:
-    """One selection of series: the name ('' for any) and the labels that it matches."""
+    """One selection of series: name ('' for any), labels that it matches, and text: as it is written, in one line."""
 
     name: str
     labels: frozenset[str]
+    text: str
 
 
 def selectors(expr: str) -> list[Selector]:
     """Every selection of series in an expression, in order."""
-    bare = GROUPING.sub(" ", NUMBER.sub(" ", RANGE.sub(" ", STRING.sub('""', expr))))
+    bare = expr
+    for pattern in (STRING, RANGE, NUMBER, GROUPING):
+        bare = pattern.sub(_blank, bare)
     return [
-        Selector(found[1] or "", frozenset(MATCHER.findall(found[2] or found[3] or "")))
+        Selector(
+            found[1] or "",
+            frozenset(MATCHER.findall(found[2] or found[3] or "")),
+            " ".join(expr[found.start() : found.end()].split()),
+        )
         for found in SELECTOR.finditer(bare)
         if (found[1] or "").lower() not in WORDS
     ]
+
+
+def _blank(found: re.Match[str]) -> str:
+    """As many spaces: what is found in the rest stands at the same place in the whole."""
+    return " " * len(found[0])
 
 
 def grouped_by(expr: str) -> set[str]:

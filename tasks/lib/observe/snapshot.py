@@ -60,17 +60,28 @@ def address(env: Environment, given: str = "") -> str:
 
     Raises Stop (2) when there is none, or when what was given is no address.
     """
-    try:
-        found = Observe(prometheus=given).prometheus or env.observe.prometheus
-    except ValidationError as error:
-        # Not quoted: an address that is refused may have a password in it.
-        raise Stop("--prometheus: an address such as http://127.0.0.1:9090, without a login", Code.USAGE) from error
+    found = known_address(env, given)
     if not found:
         raise Stop(
             f"gitops/environments/{env.name}/environment.yaml names no Prometheus",
             Code.USAGE,
             f"./inv observe.snapshot --env {env.name} --prometheus http://127.0.0.1:9090",
         )
+    return found
+
+
+def known_address(env: Environment, given: str = "") -> str:
+    """The same, and '' when there is none. An environment of the lab that names none has the lab's, where that runs."""
+    from tasks.lib.lab import observing
+
+    try:
+        found = Observe(prometheus=given).prometheus or env.observe.prometheus
+    except ValidationError as error:
+        # Not quoted: an address that is refused may have a password in it.
+        sentence = "that is no address of a Prometheus; one is http://127.0.0.1:9090, without a login"
+        raise Stop(sentence, Code.USAGE) from error
+    if not found and env.cluster.kind == "lab":
+        found = observing.prometheus() or ""
     return found.rstrip("/")
 
 
