@@ -11,22 +11,31 @@ from invoke.tasks import task
 from tasks.lib import terminal
 
 
-@task(auto_shortflags=False, help={"rehearse": "environments that the lab hosts too, by comma (default: as it is)"})
-def up(c: Context, rehearse: str = "") -> None:
+@task(
+    auto_shortflags=False,
+    help={
+        "rehearse": "environments that the lab hosts too, by comma (default: as it is)",
+        "observe": "also Prometheus, Alertmanager, exporters, a collector and a trace store (default: as it is)",
+    },
+)
+def up(c: Context, rehearse: str = "", observe: bool = False) -> None:
     """Bring up the local platform, or repair it.
 
     Does nothing when it already runs well. Needs Linux and root; the first time, programs are built.
     A rehearsed environment is on this machine what it is elsewhere, in a namespace of its own; until lab.down.
 
     Usage: ./inv lab.up --rehearse staging,production
+           ./inv lab.up --observe
     """
     from tasks.lib import lab
-    from tasks.lib.lab import layout, rehearsing, status
+    from tasks.lib.lab import layout, monitoring, rehearsing, status
 
     began = time.monotonic()
     names = rehearsing.names(rehearse)
     lab.up(c, upgrade=True)
     rehearsing.begin(names)
+    if observe:
+        monitoring.up(c)
     terminal.good(f"The lab is up ({time.monotonic() - began:.1f} s)")
     for name, value in status.addresses(layout.home()).items():
         terminal.say(f"export {name}={value}")
@@ -39,11 +48,11 @@ def status_(c: Context, json: bool = False) -> None:
     Usage: ./inv lab.status --json
     """
     from tasks.lib import lab
-    from tasks.lib.lab import layout, rehearsing, status
+    from tasks.lib.lab import layout, monitoring, observing, rehearsing, status
 
     home = layout.home()
-    rows = status.rows(home)
     up_now = lab.find() is not None
+    rows = [*status.rows(home), *(monitoring.rows(c, home) if up_now else [])]
     rehearsed = rehearsing.hosted()
     if json:
         known = {"up": up_now, "parts": rows, "addresses": status.addresses(home), "rehearsed": rehearsed}
@@ -58,6 +67,8 @@ def status_(c: Context, json: bool = False) -> None:
     )
     for name, namespace in rehearsed.items():
         terminal.say(f"{name} is rehearsed here, in namespace {namespace}")
+    for name, url in observing.addresses().items():
+        terminal.say(f"export {name}={url}")
     if not up_now:
         terminal.warn("the lab is not complete; ./inv lab.up repairs it")
 

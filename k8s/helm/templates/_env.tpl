@@ -15,11 +15,11 @@
   value: {{ .Values.drain.gracefulSeconds | quote }}
 - name: PROMETHEUS_MULTIPROC_DIR
   value: /tmp/slipway-metrics
-{{- if .Values.otlp.endpoint }}
+{{- with include "slipway.otlpEndpoint" . }}
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
-  value: {{ .Values.otlp.endpoint | quote }}
+  value: {{ . | quote }}
 - name: OTEL_RESOURCE_ATTRIBUTES
-  value: {{ include "slipway.resourceAttributes" . | quote }}
+  value: {{ include "slipway.resourceAttributes" $ | quote }}
 {{- end }}
 {{- with .Values.faults }}
 {{- if .unready }}
@@ -42,6 +42,13 @@
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* Empty where nothing is sent. */}}
+{{- define "slipway.otlpEndpoint" -}}
+{{- if or (not .Values.otlp.onlyWith) (.Capabilities.APIVersions.Has .Values.otlp.onlyWith) -}}
+{{- .Values.otlp.endpoint -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The pod's own name is in service.instance.id. */}}

@@ -105,7 +105,7 @@ def _forget(pattern: str, keep: Path) -> None:
             old.unlink(missing_ok=True)
 
 
-def _archive(name: str, identity: str, images: Callable[[Path], Sequence[Image]]) -> Archive:
+def archive_of(name: str, identity: str, images: Callable[[Path], Sequence[Image]]) -> Archive:
     """The archive of this identity, written by `images` (given a folder for layers) when it is not there yet."""
     file = folder() / f"{name}-{identity}.tar"
     ids = file.with_suffix(".json")
@@ -130,7 +130,7 @@ def _engine() -> Archive:
             Image(BUILDER_IMAGE, [base, added], {"Env": environment, "Cmd": ["bash"]}),
         ]
 
-    return _archive("engine", key(base, builder, environment), images)
+    return archive_of("engine", key(base, builder, environment), images)
 
 
 def _system(programs: Mapping[str, Path]) -> Archive:
@@ -150,7 +150,7 @@ def _system(programs: Mapping[str, Path]) -> Archive:
             made.append(Image(name, [layer], {"Entrypoint": [f"/{program.name}", *words]}))
         return made
 
-    return _archive("system", identity, images)
+    return archive_of("system", identity, images)
 
 
 def _argocd(c: Context, programs: Mapping[str, Path]) -> Archive:
@@ -172,7 +172,7 @@ def _argocd(c: Context, programs: Mapping[str, Path]) -> Archive:
             Image(f"{SYSTEM_PREFIX}/redis:{identity}", [root], redis),
         ]
 
-    return _archive("argocd", identity, images)
+    return archive_of("argocd", identity, images)
 
 
 def _argocd_entries(programs: Mapping[str, Path], scripts: Sequence[Path]) -> list[Entry]:

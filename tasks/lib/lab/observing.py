@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tasks.lib.lab import probes, state
-from tasks.lib.lab.layout import LOOPBACK
+from tasks.lib.lab import layout, probes, state
 
 
 class Address(NamedTuple):
-    """One part: the node port (below those that Kubernetes gives away by itself), and the page that says it is ready."""
+    """One part: its node port (below those that Kubernetes gives away by itself) and the page that says it is ready."""
 
     port: int
     ready: str
 
     @property
     def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
+        return f"http://{layout.LOOPBACK}:{self.port}"
 
 
 PROMETHEUS = Address(30009, "/-/ready")
@@ -53,7 +52,7 @@ def addresses() -> dict[str, str]:
 
 
 def _answering(part: Address) -> str | None:
-    """The state file first: where no lab runs, nothing is asked."""
-    if state.find() is None:
+    """The state file first: where no monitoring was ever started, nothing is asked."""
+    if "monitoring" not in state.read(layout.home()) or state.find() is None:
         return None
     return part.url if probes.http(part.url + part.ready)() else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TypedDict
 
-from tasks.lib.lab import layout, processes, state
+from tasks.lib.lab import layout, observing, processes, state
 from tasks.lib.lab.layout import Home
 
 
@@ -44,4 +44,5 @@ def addresses(home: Home) -> dict[str, str]:
         "DOCKER_HOST": f"unix://{home.docker_socket}",
         "SLIPWAY_REGISTRY": layout.REGISTRY,
         "SLIPWAY_GIT_URL": layout.GIT_URL,
+        **observing.addresses(),
     }
