@@ -1,0 +1,167 @@
+"""The lab's monitoring, with a delivered service in it. After all files but one: at its end it takes the lab down."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from invoke.context import Context
+
+from tasks.lib import lab
+from tasks.lib.bench.scratch import Scratch, scratch
+from tasks.lib.lab import cgroups, layout, monitoring, observing
+from tasks.lib.observe import rules
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+COLLECTOR = {"endpoint": "http://otel-collector.monitoring:4318"}
+
+
+def ask(base: str | None, path: str, **params: str) -> Any:
+    """The JSON of a page, which must be there."""
+    assert base
+    answer = requests.get(base + path, params=params, timeout=10)
+    assert answer.status_code == 200, answer.text[:300]
+    return answer.json()
+
+
+def comes(what: str, look: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """The first answer of `look` that is not empty; fails after `seconds`."""
+    began = time.monotonic()
+    while not (found := look()):
+        assert time.monotonic() - began < seconds, f"{what}: not within {seconds:g} s"
+        time.sleep(0.5)
+    return found
+
+
+def series(expr: str) -> list[Any]:
+    return list(ask(observing.prometheus(), "/api/v1/query", query=expr)["data"]["result"])
+
+
+@pytest.fixture(scope="module")
+def observed(outside_ci: None) -> Iterator[Scratch]:
+    """A service that was delivered before the monitoring came, as on a lab that somebody has used for a while."""
+    c = Context()
+    c.config.run.in_stream = False
+    here = lab.up(c)
+    with scratch(c, "seen", here, values={"otlp": COLLECTOR}) as user:
+        user.inv("scan", "--env", user.env, "build", "--env", user.env, "deploy", "--env", user.env)
+        user.inv("lab.up", "--observe")
+        yield user
+        assert lab.down(c)
+        assert observing.addresses() == {}
+        assert cgroups.processes(layout.home().cgroup) == set()
+        with pytest.raises(requests.ConnectionError):
+            requests.get(observing.PROMETHEUS.url, timeout=5)
+
+
+def test_every_target_is_up_and_the_service_is_one_of_them(observed: Scratch) -> None:
+    jobs = {
+        "slipway-service",
+        "kubelet",
+        "apiserver",
+        "kube-state-metrics",
+        "node-exporter",
+        "argocd-metrics",
+        "argocd-repo-server",
+        "argocd-applicationset-controller",
+        "prometheus",
+        "alertmanager",
+        "otel-collector",
+    }
+
+    def settled() -> dict[str, str]:
+        targets = ask(observing.prometheus(), "/api/v1/targets", state="active")["data"]["activeTargets"]
+        states = {f"{one['labels']['job']} {one['scrapeUrl']}": one["health"] for one in targets}
+        there = jobs <= {name.split()[0] for name in states}
+        return states if there and "unknown" not in states.values() else {}
+
+    states = comes("a first scrape of every target", settled)
+    assert set(states.values()) == {"up"}, states
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        'app_requests_total{namespace="NAMESPACE", release!=""}',
+        'app_request_latency_seconds_bucket{namespace="NAMESPACE"}',
+        'kube_deployment_status_replicas_available{namespace="NAMESPACE"}',
+        'kube_pod_container_status_restarts_total{namespace="NAMESPACE"}',
+        'kube_horizontalpodautoscaler_spec_max_replicas{namespace="NAMESPACE"}',
+        "node_memory_MemAvailable_bytes",
+        "node_cpu_seconds_total",
+        'argocd_app_info{project="slipway", dest_namespace="NAMESPACE"}',
+        'container_cpu_usage_seconds_total{namespace="NAMESPACE"}',
+        "apiserver_request_total",
+    ],
+)
+def test_the_series_that_rules_and_panels_ask_for_are_there(observed: Scratch, expr: str) -> None:
+    comes(expr, lambda: series(expr.replace("NAMESPACE", f"slipway-{observed.env}")))
+
+
+def test_our_rules_are_loaded_and_can_be_evaluated(observed: Scratch) -> None:
+    wanted = {rule.alert for _, rule in rules.read() if rule.alert}
+
+    def loaded() -> list[Any]:
+        groups = ask(observing.prometheus(), "/api/v1/rules")["data"]["groups"]
+        found = [rule for group in groups for rule in group["rules"]]
+        there = wanted <= {rule["name"] for rule in found} and all(rule["health"] != "unknown" for rule in found)
+        return found if there else []
+
+    assert [rule for rule in comes("the rules", loaded, 90) if rule["health"] != "ok"] == []
+
+
+def test_alertmanager_has_our_routes_and_prometheus_knows_it(observed: Scratch) -> None:
+    told = ask(observing.alertmanager(), "/api/v2/status")["config"]["original"]
+    for part in (
+        "receiver: page",
+        'severity="critical"',
+        'alertname="ServiceDown"',
+        "/etc/alertmanager/config/slack.tmpl",
+    ):
+        assert part in told
+    known = ask(observing.prometheus(), "/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
+    assert len(known) == 1
+
+
+def test_a_request_is_found_by_its_trace_id(observed: Scratch) -> None:
+    trace = secrets.token_hex(16)
+    namespace = f"slipway-{observed.env}"
+    pods = observed.kubectl(
+        "get", "pods", f"--namespace={namespace}", "--output=name", "--selector=app.kubernetes.io/name=slipway-service"
+    )
+    address = observed.kubectl("get", pods.split()[0], f"--namespace={namespace}", "--output=jsonpath={.status.podIP}")
+    sent = requests.get(f"http://{address}:5000/", headers={"traceparent": f"00-{trace}-{'1' * 16}-01"}, timeout=10)
+    assert sent.status_code == 200
+
+    def stored() -> list[Any]:
+        answer = requests.get(f"{observing.traces()}/api/traces/{trace}", timeout=10)
+        return list(answer.json()["data"] or []) if answer.status_code == 200 else []
+
+    (found,) = comes("the trace", stored, 30)
+    (span,) = found["spans"]
+    assert (found["traceID"], span["references"][0]["spanID"]) == (trace, "1" * 16)
+    assert found["processes"][span["processID"]]["serviceName"] == "slipway-service"
+
+
+def test_a_second_up_is_told_apart_and_does_nothing(observed: Scratch) -> None:
+    pods = ("get", "pods", "--namespace=monitoring", "--output=jsonpath={range .items[*]}{.metadata.uid} {end}")
+    before = observed.kubectl(*pods)
+    for words in (("lab.up", "--observe"), ("lab.up",)):
+        began = time.monotonic()
+        said = observed.inv(*words).stdout
+        assert time.monotonic() - began < 10
+        assert f"export SLIPWAY_PROMETHEUS_URL={observing.prometheus()}" in said
+        assert "Start the lab's monitoring" not in said
+    assert observed.kubectl(*pods) == before
+    assert "prometheus-slipway-0" in observed.inv("lab.status").stdout
+
+
+def test_what_was_cut_short_or_deleted_is_put_right_by_the_next(observed: Scratch, c: Context) -> None:
+    observed.kubectl("delete", "deployment", "kube-state-metrics", "--namespace=monitoring")
+    comes("the end of kube-state-metrics", lambda: monitoring.missing(c, layout.home()))
+    observed.inv("lab.up", "--observe")
+    assert monitoring.missing(c, layout.home()) == []
