@@ -54,3 +54,12 @@ def test_without_peers_any_address_on_that_port(chart: Chart) -> None:
 def test_what_cannot_be_is_refused(chart: Chart, values: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="don't meet the specifications of the schema"):
         chart.text({"otlp": values})
+
+
+def test_only_where_the_cluster_knows_an_api(chart: Chart) -> None:
+    values = {"otlp": {"endpoint": ENDPOINT, "onlyWith": "monitoring.coreos.com/v1"}}
+    assert not [name for name in chart.env(values) if name.startswith("OTEL_")]
+    assert len(chart.render(values)["NetworkPolicy"]["spec"]["egress"]) == 1
+    there = chart.text(values, apis=["monitoring.coreos.com/v1"])
+    assert there.count(ENDPOINT) == 1
+    assert "port: 4318" in there

@@ -86,7 +86,7 @@ def rest(home: Home, upstream: Path, names: Mapping[str, str]) -> Path:
         {"op": "add", "path": f"{CONTAINER}/readinessProbe/{key}", "value": value} for key, value in often.items()
     ]
     folder = _overlay(home, "rest", upstream, names, [_patch("kube-state-metrics", changes)], ["own"])
-    tag = names["prometheus"].rpartition(":")[2]
+    tag = names["prometheus-server"].rpartition(":")[2]
     for file in sorted(OWN.glob("*.yaml")):
         put(folder / "own" / file.name, filled(file.read_text(), tag, textfiles(home)))
     return folder
