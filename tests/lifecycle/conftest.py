@@ -12,6 +12,9 @@ from tasks.lib import lab
 from tasks.lib.bench.scratch import ENVIRONMENT, environment, scratch
 from tests.lifecycle.world import World
 
+# As `local` has it: without lab.up --observe nothing is sent.
+COLLECTOR = {"endpoint": "http://otel-collector.monitoring:4318", "onlyWith": "monitoring.coreos.com/v1"}
+
 
 @pytest.fixture(scope="session")
 def outside_ci() -> Iterator[None]:
@@ -29,7 +32,7 @@ def world(outside_ci: None) -> Iterator[World]:
     c = Context()
     c.config.run.in_stream = False
     here = lab.up(c)
-    with scratch(c, "test", here, rollout={"timeout_seconds": 40}) as user:
+    with scratch(c, "test", here, {"otlp": COLLECTOR}, rollout={"timeout_seconds": 40}) as user:
         foreign = {
             **ENVIRONMENT,
             "cluster": {"kind": "context", "context": here.context, "kubeconfig": str(here.kubeconfig)},

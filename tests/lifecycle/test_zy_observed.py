@@ -13,13 +13,12 @@ import requests
 from invoke.context import Context
 
 from tasks.lib import lab
-from tasks.lib.bench.scratch import Scratch, scratch
 from tasks.lib.lab import cgroups, layout, monitoring, observing
 from tasks.lib.lab import monitoring_manifests as manifests
 from tasks.lib.observe import panels, rules
+from tests.lifecycle.world import World
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
-COLLECTOR = {"endpoint": "http://otel-collector.monitoring:4318"}
 
 
 def ask(base: str | None, path: str, **params: str) -> Any:
@@ -43,29 +42,30 @@ def series(expr: str) -> list[Any]:
     return list(ask(observing.prometheus(), "/api/v1/query", query=expr)["data"]["result"])
 
 
-def pod_address(user: Scratch) -> str:
-    query = ("get", "pods", f"--namespace=slipway-{user.env}", "--selector=app.kubernetes.io/name=slipway-service")
-    return user.kubectl(*query, "--output=jsonpath={.items[0].status.podIP}")
+def pod_address(world: World) -> str:
+    """Of a pod that stays."""
+    pods = world.get("pods", "--selector=app.kubernetes.io/name=slipway-service")["items"]
+    return str(next(pod["status"]["podIP"] for pod in pods if "deletionTimestamp" not in pod["metadata"]))
 
 
 @pytest.fixture(scope="module")
-def observed(outside_ci: None) -> Iterator[Scratch]:
+def observed(world: World) -> Iterator[World]:
     """A service that was delivered before the monitoring came, as on a lab that somebody has used for a while."""
-    c = Context()
-    c.config.run.in_stream = False
-    here = lab.up(c)
-    with scratch(c, "seen", here, values={"otlp": COLLECTOR}) as user:
-        user.inv("scan", "--env", user.env, "build", "--env", user.env, "deploy", "--env", user.env)
-        user.inv("lab.up", "--observe")
-        yield user
-        assert lab.down(c)
-        assert observing.addresses() == {}
-        assert cgroups.processes(layout.home().cgroup) == set()
-        with pytest.raises(requests.ConnectionError):
-            requests.get(observing.PROMETHEUS.url, timeout=5)
+    world.given("a")
+    world.scratch.inv("lab.up", "--observe")
+    comes(
+        "the collector's address in the service", lambda: "otel-collector.monitoring" in json.dumps(world.deployment())
+    )
+    world.scratch.kubectl("rollout", "status", "deployment/slipway-service", f"--namespace={world.namespace}")
+    yield world
+    assert lab.down(world.scratch.c)
+    assert observing.addresses() == {}
+    assert cgroups.processes(layout.home().cgroup) == set()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(observing.PROMETHEUS.url, timeout=5)
 
 
-def test_every_target_is_up_and_the_service_is_one_of_them(observed: Scratch) -> None:
+def test_every_target_is_up_and_the_service_is_one_of_them(observed: World) -> None:
     jobs = {
         "slipway-service",
         "kubelet",
@@ -105,7 +105,7 @@ def test_every_target_is_up_and_the_service_is_one_of_them(observed: Scratch) ->
         "apiserver_request_total",
     ],
 )
-def test_the_series_that_rules_and_panels_ask_for_are_there(observed: Scratch, expr: str) -> None:
+def test_the_series_that_rules_and_panels_ask_for_are_there(observed: World, expr: str) -> None:
     comes(expr, lambda: series(expr.replace("NAMESPACE", f"slipway-{observed.env}")))
 
 
@@ -113,25 +113,25 @@ QUERIES = [(panel.title, target.expr) for board in panels.read() for panel in bo
 
 
 @pytest.fixture(scope="module")
-def visited(observed: Scratch) -> Scratch:
+def visited(observed: World) -> World:
     """The service with some traffic, and its delivery log where node-exporter reads it."""
     file = manifests.textfiles(layout.home()) / f"{observed.env}.prom"
-    observed.inv("observe.metrics", "--env", observed.env, "--out", str(file))
+    observed.inv("observe.metrics", "--out", str(file))
     for _ in range(20):
-        assert requests.get(f"http://{pod_address(observed)}:5000/api/time", timeout=10).status_code == 200
+        assert requests.get(f"http://{pod_address(observed)}:5000/", timeout=10).status_code == 200
     return observed
 
 
 @pytest.mark.parametrize(
     ("title", "expr"), QUERIES, ids=[f"{title}-{number}" for number, (title, _) in enumerate(QUERIES)]
 )
-def test_every_query_of_every_panel_has_data(visited: Scratch, title: str, expr: str) -> None:
+def test_every_query_of_every_panel_has_data(visited: World, title: str, expr: str) -> None:
     if title == "Time to restore":
         pytest.skip("nothing was taken back here: it says so instead of a number")
     comes(title, lambda: series(expr.replace("$environment", visited.env)))
 
 
-def test_our_rules_are_loaded_and_can_be_evaluated(observed: Scratch) -> None:
+def test_our_rules_are_loaded_and_can_be_evaluated(observed: World) -> None:
     wanted = {rule.alert for _, rule in rules.read() if rule.alert}
 
     def loaded() -> list[Any]:
@@ -143,18 +143,18 @@ def test_our_rules_are_loaded_and_can_be_evaluated(observed: Scratch) -> None:
     assert [rule for rule in comes("the rules", loaded, 90) if rule["health"] != "ok"] == []
 
 
-def test_argo_cd_finds_the_service_as_git_has_it_with_its_monitor(observed: Scratch) -> None:
+def test_argo_cd_finds_the_service_as_git_has_it_with_its_monitor(observed: World) -> None:
     query = ("get", "application", f"slipway-{observed.env}", "--namespace=argocd", "--output=json")
 
     def told() -> dict[str, str]:
-        found = json.loads(observed.kubectl(*query))["status"]["resources"]
+        found = json.loads(observed.scratch.kubectl(*query))["status"]["resources"]
         states = {one["kind"]: one["status"] for one in found}
         return states if "ServiceMonitor" in states else {}
 
     assert set(comes("its ServiceMonitor", told).values()) == {"Synced"}
 
 
-def test_alertmanager_has_our_routes_and_prometheus_knows_it(observed: Scratch) -> None:
+def test_alertmanager_has_our_routes_and_prometheus_knows_it(observed: World) -> None:
     told = ask(observing.alertmanager(), "/api/v2/status")["config"]["original"]
     for part in (
         "receiver: page",
@@ -167,7 +167,7 @@ def test_alertmanager_has_our_routes_and_prometheus_knows_it(observed: Scratch) 
     assert len(known) == 1
 
 
-def test_a_request_is_found_by_its_trace_id(observed: Scratch) -> None:
+def test_a_request_is_found_by_its_trace_id(observed: World) -> None:
     trace = secrets.token_hex(16)
     address = pod_address(observed)
     sent = requests.get(f"http://{address}:5000/", headers={"traceparent": f"00-{trace}-{'1' * 16}-01"}, timeout=10)
@@ -183,21 +183,21 @@ def test_a_request_is_found_by_its_trace_id(observed: Scratch) -> None:
     assert found["processes"][span["processID"]]["serviceName"] == "slipway-service"
 
 
-def test_a_second_up_is_told_apart_and_does_nothing(observed: Scratch) -> None:
+def test_a_second_up_is_told_apart_and_does_nothing(observed: World) -> None:
     pods = ("get", "pods", "--namespace=monitoring", "--output=jsonpath={range .items[*]}{.metadata.uid} {end}")
-    before = observed.kubectl(*pods)
+    before = observed.scratch.kubectl(*pods)
     for words in (("lab.up", "--observe"), ("lab.up",)):
         began = time.monotonic()
-        said = observed.inv(*words).stdout
+        said = observed.scratch.inv(*words).stdout
         assert time.monotonic() - began < 10
         assert f"export SLIPWAY_PROMETHEUS_URL={observing.prometheus()}" in said
         assert "Start the lab's monitoring" not in said
-    assert observed.kubectl(*pods) == before
-    assert "prometheus-slipway-0" in observed.inv("lab.status").stdout
+    assert observed.scratch.kubectl(*pods) == before
+    assert "prometheus-slipway-0" in observed.scratch.inv("lab.status").stdout
 
 
-def test_what_was_cut_short_or_deleted_is_put_right_by_the_next(observed: Scratch, c: Context) -> None:
-    observed.kubectl("delete", "deployment", "kube-state-metrics", "--namespace=monitoring")
+def test_what_was_cut_short_or_deleted_is_put_right_by_the_next(observed: World, c: Context) -> None:
+    observed.scratch.kubectl("delete", "deployment", "kube-state-metrics", "--namespace=monitoring")
     comes("the end of kube-state-metrics", lambda: monitoring.missing(c, layout.home()))
-    observed.inv("lab.up", "--observe")
+    observed.scratch.inv("lab.up", "--observe")
     assert monitoring.missing(c, layout.home()) == []
