@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from invoke.context import Context
 
 from tasks.lib import terminal
-from tasks.lib.bench import building, downtime, listing, platform, scanning, signals, sizes, verifying, way
+from tasks.lib.bench import alerting, building, downtime, listing, platform, scanning, signals, sizes, verifying, way
 from tasks.lib.bench.rows import Row
 from tasks.lib.bench.stage import Stage
 from tasks.lib.errors import Code, Stop
@@ -18,6 +18,7 @@ MEASURES: dict[str, Callable[[Stage], Row]] = {
     "signals": signals.throughput,
     "signals-p99": signals.slowest,
     "metrics": signals.scrape,
+    "alert": alerting.alert,
     "scan": scanning.scan,
     "rescan": scanning.rescan,
     "secrets": scanning.history,

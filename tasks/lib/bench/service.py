@@ -41,18 +41,15 @@ class Served:
 @contextmanager
 def serve(config: Path | str = "gunicorn.conf.py", **variables: str) -> Iterator[Served]:
     """Runs the service of the working tree; Stop (4) when it does not start. variables: on top of PATH and HOME."""
-    with tempfile.TemporaryDirectory(prefix="slipway-service-") as place, socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="slipway-service-") as place:
+        folder, port = Path(place), free_port()
         env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         env |= {"PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"), "SLIPWAY_LAME_DUCK_SECONDS": "0", **variables}
         argv = [sys.executable, "-m", "gunicorn", "--config", str(config), "--bind", f"{LOOPBACK}:{port}"]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(argv, cwd=FOLDER, env=env, stdout=log, stderr=subprocess.STDOUT)
         try:
-            _wait(process, f"http://{LOOPBACK}:{port}", folder / "log")
+            wait(process, "the service", f"http://{LOOPBACK}:{port}/ready", folder / "log")
             yield Served(f"http://{LOOPBACK}:{port}", folder / "metrics", process.pid)
         finally:
             process.terminate()
@@ -63,14 +60,22 @@ def serve(config: Path | str = "gunicorn.conf.py", **variables: str) -> Iterator
                 process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def free_port() -> int:
+    """A port of loopback that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def wait(process: subprocess.Popen[bytes], name: str, ready: str, log: Path) -> None:
+    """Waits until a server answers this address well. Raises Stop (4) when it ends before or does not in time."""
     import requests
     from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-    def ready() -> None:
+    def ask() -> None:
         if process.poll() is not None:
-            raise Stop(f"the service did not start: {log.read_text()[-300:]}", Code.COULD_NOT_RUN)
-        requests.get(f"{url}/ready", timeout=2).raise_for_status()
+            raise Stop(f"{name} did not start: {log.read_text()[-300:]}", Code.COULD_NOT_RUN)
+        requests.get(ready, timeout=2).raise_for_status()
 
     waiting = Retrying(
         stop=stop_after_delay(START_SECONDS),
@@ -78,9 +83,9 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
         retry=retry_if_exception_type(requests.RequestException),
     )
     try:
-        waiting(ready)
+        waiting(ask)
     except RetryError as error:
-        raise Stop("the service did not answer in time", Code.COULD_NOT_RUN) from error
+        raise Stop(f"{name} did not answer in time", Code.COULD_NOT_RUN) from error
 
 
 @dataclass(frozen=True)
