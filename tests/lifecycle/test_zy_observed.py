@@ -86,7 +86,7 @@ def test_every_target_is_up_and_the_service_is_one_of_them(observed: World) -> N
         there = jobs <= {name.split()[0] for name in states}
         return states if there and "unknown" not in states.values() else {}
 
-    states = comes("a first scrape of every target", settled)
+    states = comes("a first scrape of every target", settled, 90)
     assert set(states.values()) == {"up"}, states
 
 

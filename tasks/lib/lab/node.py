@@ -43,6 +43,8 @@ def _kubelet(home: Home) -> dict[str, object]:
         "podLogsDir": f"{home.logs}/pods",
         "volumePluginDir": f"{home.data}/volume-plugins",
         "serializeImagePulls": False,
+        # How soon a changed Secret is in its pod: Prometheus reads its targets from one. The default is a minute.
+        "syncFrequency": "10s",
         # A disk that is full for other reasons is no reason to evict pods or to delete images that cannot be pulled.
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,
