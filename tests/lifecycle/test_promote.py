@@ -1,4 +1,4 @@
-"""Two environments of elsewhere, rehearsed side by side: a release soaks in one and is promoted into the other.
+"""Environments of elsewhere, rehearsed side by side: a release soaks in one and is promoted into the next.
 
 Their files name clusters that do not exist; the lab hosts them as it would host staging and production.
 """
@@ -18,7 +18,15 @@ from tasks.lib.bench.scratch import environment
 from tests.lifecycle.world import SERVICE, TEXT, World, swap
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
-SOAK = 20  # seconds
+SOAK, SHORT_SOAK = 20, 5  # seconds
+FAILS_IN = "fourth"
+TEMPLATE, EXTRA = "k8s/helm/templates/_env.tpl", "{{- with .Values.extraEnv }}"
+# What no gate and no environment before can see: it is broken in one namespace only.
+BROKEN_THERE = f"""{{{{- if hasSuffix "-{FAILS_IN}" .Release.Namespace }}}}
+- name: SLIPWAY_FAULT_ERRORS
+  value: "1"
+{{{{- end }}}}
+{EXTRA}"""
 ELSEWHERE = {
     "cluster": {"kind": "context", "context": "elsewhere"},
     "registry": {"repository": "registry.example.com/team/slipway-service"},
@@ -41,19 +49,32 @@ class Rehearsal:
 
 
 @pytest.fixture(scope="module")
-def rehearsed(world: World) -> Iterator[Rehearsal]:
-    a, b = f"{world.env}-before", f"{world.env}-next"
-    asks = {**ELSEWHERE, "promotion": {"from": a, "soak": f"{SOAK}s"}}
-    files = {**environment(a, ELSEWHERE), **environment(b, asks)}
+def pairs(world: World) -> Iterator[list[Rehearsal]]:
+    """Two ways of two environments each, so that no test finds what the other one left; one release knows them all."""
+    a, b, third, fourth = names = [f"{world.env}-{name}" for name in ("before", "next", "third", FAILS_IN)]
+    files = {**environment(a, ELSEWHERE), **environment(third, ELSEWHERE)}
+    files |= environment(b, {**ELSEWHERE, "promotion": {"from": a, "soak": f"{SOAK}s"}})
+    files |= environment(fourth, {**ELSEWHERE, "promotion": {"from": third, "soak": f"{SHORT_SOAK}s"}})
     try:
-        sha = world.scratch.commit(files, "add two environments of elsewhere", world.sha("a"))
-        world.scratch.inv("lab.up", "--rehearse", f"{a},{b}")
+        sha = world.scratch.commit(files, "add environments of elsewhere", world.sha("a"))
+        world.scratch.inv("lab.up", "--rehearse", ",".join(names))
         words = [word for task in ("scan", "build") for word in (task, "--env", a, "--release", sha)]
         world.scratch.inv(*words)
-        yield Rehearsal(world, sha, a, b)
+        yield [Rehearsal(world, sha, a, b), Rehearsal(world, sha, third, fourth)]
     finally:
         # Removing what ran there asks for the names alone.
-        rehearsal.forget([a, b])
+        rehearsal.forget(names)
+
+
+@pytest.fixture
+def rehearsed(pairs: list[Rehearsal]) -> Rehearsal:
+    return pairs[0]
+
+
+@pytest.fixture
+def failing(pairs: list[Rehearsal]) -> Rehearsal:
+    """Into its second environment a release can be promoted that runs in the first one and not there."""
+    return pairs[1]
 
 
 def test_a_release_soaks_and_is_promoted_and_a_freeze_stops_the_next(rehearsed: Rehearsal) -> None:
@@ -112,3 +133,39 @@ def test_a_release_soaks_and_is_promoted_and_a_freeze_stops_the_next(rehearsed: 
     assert f"on hold: {second[:12]} was rolled back in {b}: 500s" in refused
     rehearsed.promote("--release", second, "--reason", "it was the database")
     world.agree(second, b)
+
+
+def test_a_promotion_that_fails_is_taken_back_where_it_failed(failing: Rehearsal) -> None:
+    world, a, b, first = failing.world, failing.a, failing.b, failing.first
+    scratch = world.scratch
+    world.inv("deploy", "--release", first, "--yes", env=a)
+    time.sleep(SHORT_SOAK + 1)
+    failing.promote()
+    world.agree(first, b)
+
+    # It arrives and soaks where it was tried; where it is promoted to, the one before comes back by itself.
+    bad = scratch.commit({TEMPLATE: swap(EXTRA, BROKEN_THERE)}, "fails in one place", first)
+    words = [word for task in ("scan", "build") for word in (task, "--env", a, "--release", bad)]
+    scratch.inv(*words)
+    world.inv("deploy", "--release", bad, "--yes", env=a)
+    time.sleep(SHORT_SOAK + 1)
+    said = failing.promote(ok=(6,)).stderr
+    assert "answered 500" in said
+    assert f"rolled back to {first[:12]}, which runs and is healthy" in said
+    world.agree(first, b)
+    world.agree(bad, a)
+    moved = [event for event in world.log(b) if event["Slipway-Action"] in ("rollback", "promote")]
+    assert [(event["Slipway-Action"], event["Slipway-Release"]) for event in moved] == [
+        ("rollback", first),
+        ("promote", bad),
+        ("promote", first),
+    ]
+    assert moved[0]["Slipway-Held"] == bad
+    assert moved[0]["Slipway-Reason"].startswith("automatic: ")
+
+    # It runs healthy before the promotion, and all the same stays away until somebody says why not.
+    refused = failing.promote(ok=(5,)).stderr
+    assert f"on hold: {bad[:12]} was rolled back in {b}: automatic: " in refused
+    why = scratch.inv("why", "--release", bad, "--env", b).stdout
+    assert f"blocks its promotion to {b}: on hold: " in why
+    world.agree(first, b)
