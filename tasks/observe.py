@@ -25,10 +25,14 @@ def alerts(c: Context, fix: bool = False, against: str = "", env: str = "local")
     """
     from tasks.lib import settings, terminal
     from tasks.lib.errors import Code, Stop
-    from tasks.lib.observe import checks, files, rules, snapshot
+    from tasks.lib.observe import checks, existing, files, rules, snapshot
 
     environment = settings.load(env)
     address = snapshot.known_address(environment, against)
+    # Nobody named the lab's, and what is not deployed there has no series.
+    if address and not (against or environment.observe.prometheus) and not existing.scraped(address, environment):
+        terminal.warn(f"no series was asked for: nothing of {env} runs in the lab. next: ./inv deploy --env {env}")
+        address = ""
     for path in rules.write() if fix else []:
         terminal.say(f"wrote {files.shown(path)}")
     with terminal.step("Check the alerts"):

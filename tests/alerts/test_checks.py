@@ -10,7 +10,7 @@ from invoke.context import Context
 import tasks.observe
 from tasks.lib.errors import Code, Stop
 from tasks.lib.lab import observing
-from tasks.lib.observe import checks, programs, rules
+from tasks.lib.observe import checks, existing, programs, rules
 from tasks.lib.quality import Result
 from tests.lib.own_tools import OwnTools, own
 from tests.observe.conftest import environment
@@ -104,18 +104,20 @@ def test_a_prometheus_that_is_silent_could_not_be_asked(
 
 
 @pytest.mark.parametrize(
-    ("named", "lab", "asked"),
+    ("named", "lab", "deployed", "asked"),
     [
-        ("", None, None),
-        ("", "http://127.0.0.1:2", "http://127.0.0.1:2"),
-        ("http://127.0.0.1:1/", "http://127.0.0.1:2", "http://127.0.0.1:1"),
+        ("", None, True, None),
+        ("", "http://127.0.0.1:2", True, "http://127.0.0.1:2"),
+        ("", "http://127.0.0.1:2", False, None),
+        ("http://127.0.0.1:1/", "http://127.0.0.1:2", False, "http://127.0.0.1:1"),
     ],
 )
 def test_the_prometheus_that_is_named_is_asked_or_else_the_lab_s(
-    c: Context, monkeypatch: pytest.MonkeyPatch, named: str, lab: str | None, asked: str | None
+    c: Context, monkeypatch: pytest.MonkeyPatch, named: str, lab: str | None, deployed: bool, asked: str | None
 ) -> None:
     seen = []
     monkeypatch.setattr(observing, "prometheus", lambda: lab)
+    monkeypatch.setattr(existing, "scraped", lambda *_: deployed)
     monkeypatch.setattr(checks, "alerts", lambda _, against: seen.append(against and against[0]) or [])
     tasks.observe.alerts(c, against=named)
     assert seen == [asked]
@@ -145,6 +147,7 @@ def test_a_broken_program_is_no_finding(c: Context, exits: str, code: int) -> No
 def test_exit_code(c: Context, monkeypatch: pytest.MonkeyPatch, states: list[str], code: int) -> None:
     made = [Result(str(number), state, 0, "why") for number, state in enumerate(states)]  # type: ignore[arg-type]
     monkeypatch.setattr(checks, "alerts", lambda *_, **__: made)
+    monkeypatch.setattr(observing, "prometheus", lambda: None)
     if code == 0:
         tasks.observe.alerts(c)
     else:

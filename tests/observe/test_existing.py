@@ -77,6 +77,16 @@ def test_what_is_missing_is_told_with_file_alert_and_series(
 
 
 @pytest.mark.slow
+def test_alerts_that_miss_the_same_are_one_finding(watched: Watched, tmp_path: Path) -> None:
+    gone = 'argocd_app_info{project="slipway"}'
+    (line,) = told(watched, made(tmp_path, {"One": gone, "Two": f"{gone} > 0"}))
+    assert line.endswith("x.yaml: One, Two: there is no series argocd_app_info")
+    elsewhere = environment().model_copy(update={"name": "elsewhere"})
+    assert existing.scraped(watched.address, environment())
+    assert not existing.scraped(watched.address, elsewhere)
+
+
+@pytest.mark.slow
 def test_a_declared_reason_excuses_values_or_a_whole_series_and_no_more(watched: Watched, tmp_path: Path) -> None:
     gone, label = 'argocd_app_info{project="slipway"}', 'up{job="slipway-service", nolabel="x"}'
     exprs = {"Gone": gone, "Label": label, "Odd": ODD}

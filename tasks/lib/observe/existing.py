@@ -17,7 +17,7 @@ from tasks.lib.observe.lint import Problem
 from tasks.lib.observe.panels import Dashboard
 from tasks.lib.observe.queries import Selector
 from tasks.lib.observe.ranges import Prometheus
-from tasks.lib.settings import Environment
+from tasks.lib.settings import SERVICE, Environment
 
 WINDOW = timedelta(hours=1)
 LATER = "later.yaml"
@@ -58,11 +58,11 @@ def check(address: str, env: Environment, folder: Path = FOLDER, boards: Sequenc
 
     asked = list(_asked(folder, panels.read() if boards is None else boards))
     declared = later(folder)
-    found = [
-        Problem(where, what, panels.filled(why, env))
-        for where, what, expr in asked
-        for why in dict.fromkeys(_all(expr, declared, there))
-    ]
+    whose: dict[tuple[str, str], list[str]] = {}
+    for where, what, expr in asked:
+        for why in dict.fromkeys(_all(expr, declared, there)):
+            whose.setdefault((where, panels.filled(why, env)), []).append(what)
+    found = [Problem(where, ", ".join(dict.fromkeys(names)), why) for (where, why), names in whose.items()]
     selections = {one.text for _, _, expr in asked for one in queries.selectors(expr)}
     found += [
         Problem(files.shown(folder / LATER), text, "neither a rule nor a panel asks for it")
@@ -72,6 +72,13 @@ def check(address: str, env: Environment, folder: Path = FOLDER, boards: Sequenc
         raise Stop("\n".join(f"{one.where}: {one.what}: {one.why}" for one in found), Code.FINDINGS)
     empty = sum(not there(text) for text in selections)
     return f"{len(selections)} selections, {empty} of them empty for a declared reason"
+
+
+def scraped(address: str, env: Environment) -> bool:
+    """Whether this Prometheus knows the environment's service at all. Raises Stop (4) when it does not answer."""
+    now = datetime.now(timezone.utc)
+    server = Prometheus(address, now - WINDOW, now)
+    return bool(ranges.ask(server, f'up{{job="{SERVICE}", namespace="{env.namespace}"}}', ""))
 
 
 def _asked(folder: Path, boards: Sequence[Dashboard]) -> Iterator[tuple[str, str, str]]:
