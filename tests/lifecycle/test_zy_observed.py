@@ -42,7 +42,7 @@ def ask(base: str | None, path: str, **params: str) -> Any:
     return answer.json()
 
 
-def comes(what: str, look: Callable[[], Any], seconds: float = 60.0) -> Any:
+def comes(what: str, look: Callable[[], Any], seconds: float = 90.0) -> Any:
     """The first answer of `look` that is not empty; fails after `seconds`. A question that goes wrong is put again."""
     end = time.monotonic() + seconds
     while True:
