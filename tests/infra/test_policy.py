@@ -644,6 +644,7 @@ def test_the_worst_stands_first_and_names_the_fix(tmp_path: Path, capsys: pytest
     assert "fix: publicly_accessible = false" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", ["local", "staging", "production"])
 def test_our_own_root_keeps_every_rule(environment: str) -> None:
     root = paths.ROOT / "infra" / "terraform"

@@ -72,6 +72,7 @@ def test_a_zombie_is_dead() -> None:
     child.wait()
 
 
+@pytest.mark.slow
 def test_a_part_that_ignores_term_is_killed(home: Home) -> None:
     running = processes.start(home, part("trap '' TERM; while :; do sleep 0.1; done"), [])
     time.sleep(0.3)

@@ -43,6 +43,7 @@ def test_where_the_system_cannot_wake_it_asks(c: Context, monkeypatch: pytest.Mo
     assert c.run("sleep 0.1; exit 3").exited == 3
 
 
+@pytest.mark.slow
 def test_a_reader_that_died_is_noticed(c: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*_: Any) -> bytes:
         raise RuntimeError("gone")
