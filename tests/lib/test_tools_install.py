@@ -18,7 +18,7 @@ from tasks.lib.errors import Code, Stop
 from tasks.lib.paths import ROOT
 from tasks.lib.tools import find, gobuild, path, paths, pins
 from tasks.lib.tools.plan import Clock
-from tests.lib.own_tools import OwnTools, go_rows, own
+from tests.lib.own_tools import GO_ROW, OwnTools, go_rows, own
 
 __all__ = ["own"]
 
@@ -186,7 +186,7 @@ def test_a_main_that_does_not_compile_is_one_sentence(own: OwnTools, c: Context)
     with pytest.raises(Stop, match="undefined: undefined") as stopped:
         path(c, "quick")
     assert stopped.value.code == Code.COULD_NOT_RUN
-    assert not list(pins.home(pins.pin("quick")).iterdir())
+    assert not pins.home(pins.pin("quick")).exists()
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_estimate_counts_the_first_of_a_group_alone_and_follows_the_machine(own:
     )
     clock = Clock([pins.pin("one"), pins.pin("two")])
     assert clock.words(0) == "about 2 min"
-    clock.finished(0, 50.0)
+    clock.finished(0, 1, 50.0)
     assert clock.left(1) == pytest.approx(5.0)
     pins.home(pins.pin("one")).mkdir(parents=True)
     assert Clock([pins.pin("two")]).left(0) == 10.0
@@ -249,7 +249,29 @@ def test_what_was_installed_says_the_pinned_version(c: Context, row: pins.AnyPin
 def test_a_compiler_that_outlived_its_caller_cannot_spoil_the_next_build(own: OwnTools, c: Context) -> None:
     own.go_module()
     own.pins(go_rows("quick"))
-    left = pins.home(pins.pin("quick")) / ".quick.part-1"
-    left.parent.mkdir(parents=True)
-    left.write_text("half")
+    left = own.cache / "tools" / ".build-1"
+    left.mkdir(parents=True)
+    (left / "quick").write_text("half")
     assert list(path(c, "quick").parent.iterdir()) == [path(c, "quick")]
+    assert not list((own.cache / "tools").glob(".build-*"))
+
+
+def test_programs_of_one_group_are_built_by_one_call(
+    own: OwnTools, c: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own.go_module(mains=("one", "two"))
+    own.pins(
+        go_rows("one", "two").replace("package: ./one", "package: ./one\n      ldflags: -X main.says=1")
+        + GO_ROW.format(name="third").replace(
+            "package: ./third", "package: mine/third/v2\n      env: {GOFLAGS: -tags=x}"
+        )
+    )
+    module = own.go_module(mains=("third/v2",))
+    for name in ("one", "two", "third/v2"):
+        (module / name / "main.go").write_text('package main\nvar says = "0"\nfunc main() { println(says) }\n')
+    found = paths(c, ["one", "two", "third"])
+    said = capsys.readouterr().out
+    assert "Install one 1.2.3, two 1.2.3 (1 to 2 of 3): done in" in said
+    assert "Install third 1.2.3 (3 of 3): done in" in said, "another environment needs a call of its own"
+    printed = {name: subprocess.run([file], capture_output=True, text=True).stderr for name, file in found.items()}
+    assert printed == {"one": "1\n", "two": "0\n", "third": "0\n"}, "a linker flag went to another program than its own"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.lib.errors import Code, Stop
-from tasks.lib.tools import pins, versions
+from tasks.lib.tools import gobuild, pins, versions
 from tests.lib.own_tools import OwnTools, go_rows, own
 
 __all__ = ["own"]
@@ -100,3 +100,10 @@ def test_another_linker_flag_is_another_place_in_the_cache(own: OwnTools) -> Non
     row = pins.pin("quick")
     assert pins.target(row.model_copy(update={"ldflags": "-X main.version=2"})) != pins.target(row)
     assert pins.target(row.model_copy(update={"needed_for": "something else"})) == pins.target(row)
+
+
+def test_no_two_programs_of_a_batch_have_one_file_name() -> None:
+    """One call of Go writes a whole batch into one folder."""
+    for batch in gobuild.batches(pins.known().values()):
+        files = [gobuild.file_name(row) for row in batch if isinstance(row, pins.GoPin)]
+        assert len(files) == len(set(files)), files

