@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from invoke.context import Context
@@ -15,6 +16,10 @@ from invoke.exceptions import Exit
 from tasks.lib import paths, quality
 from tasks.lib.errors import Code, Stop
 from tasks.lib.quality import Check
+from tasks.lib.tools import pins
+from tests.lib.own_tools import OwnTools, go_rows, own
+
+__all__ = ["own"]
 
 PYTHON = sys.executable
 
@@ -157,6 +162,17 @@ def test_a_failed_test_ends_with_pytests_own_words(
         quality.test(c, match="passes or fails")
     assert (caught.value.code, caught.value.message) == (Code.FINDINGS, None)
     assert " 1 failed, 1 passed in " in last_line(capfd)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "there"), [({}, True), ({"lab": False}, False), ({"match": "passes"}, False)])
+def test_programs_are_installed_before_the_first_of_all_tests(
+    c: Context, repository: Path, own: OwnTools, options: dict[str, Any], there: bool
+) -> None:
+    own.go_module()
+    own.pins(go_rows("quick"))
+    quality.test(c, **options)
+    assert pins.target(pins.pin("quick")).exists() is there
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from invoke.exceptions import Exit
 from tasks.lib import ci, git, paths, terminal, tools
 from tasks.lib.errors import Code, Stop
 from tasks.lib.runner import redact, run
+from tasks.lib.tools import pins
 
 CHECK_SECONDS = 600.0
 TEST_SECONDS = 5400.0
@@ -101,8 +102,12 @@ def test(c: Context, lab: bool = True, fast: bool = False, match: str = "", juni
     """One pytest process, so that the run ends with one summary line. Raises Exit (3) when a test failed.
 
     Tests marked `lab` share one platform: they run one after the other on one worker, the others beside them.
+    All of them need every external program: what is missing is installed before the first, with progress, because
+    pytest would be silent for 20 minutes and a test may take 15. A part of them installs what it comes to ask for.
     """
     workers = max(2, min(8, os.cpu_count() or 2))
+    if lab and not fast and not match:
+        tools.paths(c, [row.name for row in pins.chosen()])
     argv = _module("pytest", f"--numprocesses={workers}", "--dist=loadscope")
     left_out = ["lab", "slow"] if fast else [] if lab else ["lab"]
     argv += ["-m", " and ".join(f"not {mark}" for mark in left_out)] if left_out else []
