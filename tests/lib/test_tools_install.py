@@ -275,3 +275,11 @@ def test_programs_of_one_group_are_built_by_one_call(
     assert "Install third 1.2.3 (3 of 3): done in" in said, "another environment needs a call of its own"
     printed = {name: subprocess.run([file], capture_output=True, text=True).stderr for name, file in found.items()}
     assert printed == {"one": "1\n", "two": "0\n", "third": "0\n"}, "a linker flag went to another program than its own"
+
+
+def test_a_long_batch_is_told_in_a_short_line(own: OwnTools, c: Context, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["one", "two", "three", "four"]
+    own.go_module(mains=tuple(names))
+    own.pins(go_rows(*names))
+    paths(c, names)
+    assert "Install one 1.2.3, two 1.2.3, 2 more (1 to 4 of 4): done in" in capsys.readouterr().out

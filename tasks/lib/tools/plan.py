@@ -15,6 +15,7 @@ from tasks.lib.tools import find, gobuild, packages, pins
 from tasks.lib.tools.apt import debian
 
 WAIT_SECONDS = 3600.0
+SHOWN = 3  # programs that a progress line names; all stand in the announcement
 WORTH_SAYING = 20.0  # seconds; a shorter plan is over before its announcement is read
 
 
@@ -78,7 +79,8 @@ def _one_at_a_time(c: Context, rows: Sequence[pins.AnyPin], helpers: dict[str, P
         todo = [row for row in rows if find.look(c, row).found is None]
         clock = Clock(todo)
         if clock.left(0) > WORTH_SAYING:
-            terminal.say(f"Installing {_names(todo)}: {clock.words(0)} in all, once; later runs find them in {cache()}")
+            names = ", ".join(row.name for row in todo)
+            terminal.say(f"Installing {names}: {clock.words(0)} in all, once; later runs find them in {cache()}")
         try:
             done = 0
             for batch in gobuild.batches(todo):
@@ -95,9 +97,11 @@ def _one_at_a_time(c: Context, rows: Sequence[pins.AnyPin], helpers: dict[str, P
 
 
 def _title(batch: Sequence[pins.AnyPin], done: int, of: int) -> str:
+    what = [f"{row.name} {getattr(row, 'version', '')}" for row in batch]
+    if len(what) > SHOWN:
+        what[SHOWN - 1 :] = [f"{len(what) - SHOWN + 1} more"]
     last = f" to {done + len(batch)}" if len(batch) > 1 else ""
-    what = ", ".join(f"{row.name} {getattr(row, 'version', '')}" for row in batch)
-    return f"Install {what} ({done + 1}{last} of {of})"
+    return f"Install {', '.join(what)} ({done + 1}{last} of {of})"
 
 
 def _install(c: Context, batch: Sequence[pins.AnyPin], helpers: dict[str, Path]) -> None:
@@ -108,11 +112,6 @@ def _install(c: Context, batch: Sequence[pins.AnyPin], helpers: dict[str, Path])
             packages.wheel(c, row)
         elif isinstance(row, pins.NpmPin):
             packages.node(c, row, helpers["node"])
-
-
-def _names(rows: Sequence[pins.AnyPin]) -> str:
-    names = [row.name for row in rows]
-    return ", ".join(names) if len(names) <= 6 else f"{len(names)} programs ({', '.join(names[:5])} ...)"
 
 
 class Clock:
