@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from contextvars import Token
+from functools import cache
 
 import requests  # noqa: F401 - the exporters load it when they are made: in every worker, after the fork
 from flask import Request
@@ -21,7 +22,6 @@ from opentelemetry import trace
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
@@ -30,11 +30,14 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.sdk.trace.sampling import ParentBased
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from . import logs, metrics, sampling
+from . import durations, logs, metrics, sampling
 from .config import SERVICE
+from .durations import Durations, Kind
 
 #: How long one attempt to send may take, retries included, unless OTEL_EXPORTER_OTLP_TIMEOUT says otherwise.
 SEND_SECONDS = 2
@@ -50,6 +53,7 @@ _SEVERITY = {
     logging.CRITICAL: SeverityNumber.FATAL,
 }
 _NOBODY = Context()
+_NOT_SAMPLED = TraceFlags(TraceFlags.RANDOM_TRACE_ID)
 _propagator = TraceContextTextMapPropagator()
 
 
@@ -66,47 +70,51 @@ class Otlp:
                 "service.instance.id": f"{socket.gethostname()}:{os.getpid()}",
             }
         )
-        self._traces = TracerProvider(sampling.default(os.environ), resource, shutdown_on_exit=False)
+        self._limit = sampling.default(os.environ)
+        sampler = ParentBased(self._limit) if self._limit else None
+        self._traces = TracerProvider(sampler, resource, shutdown_on_exit=False)
         self._traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self.durations = durations.Durations(metrics.BUCKETS[:-1])
+        exporter = durations.Exporter(self.durations, InstrumentationScope(_SCOPE, release))
         self._meters = MeterProvider(
-            [PeriodicExportingMetricReader(OTLPMetricExporter())], resource=resource, shutdown_on_exit=False
+            [PeriodicExportingMetricReader(exporter)], resource=resource, shutdown_on_exit=False
+        )
+        # It must measure something itself: a reader that finds nothing in the SDK asks its exporter for nothing.
+        self._meters.get_meter(_SCOPE, release).create_observable_counter(
+            "process.cpu.time", [durations.processor], unit="s", description="Processor time of the worker."
         )
         self._logs = LoggerProvider(resource=resource, shutdown_on_exit=False)
         self._logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
         # Whoever adds a span or a counter inside of a request finds these by OpenTelemetry's own functions.
         trace.set_tracer_provider(self._traces)
         self._tracer = self._traces.get_tracer(_SCOPE, release)
-        self._duration = self._meters.get_meter(_SCOPE, release).create_histogram(
-            "http.server.request.duration",
-            unit="s",
-            description="Duration of HTTP server requests.",
-            explicit_bucket_boundaries_advisory=list(metrics.BUCKETS[:-1]),
-        )
         self._handler = Handler(self._logs, release)
         for name in (None, "gunicorn.error"):
             logging.getLogger(name).addHandler(self._handler)
 
     def begin(self, request: Request, request_id: str) -> Traced:
         """A server span, child of the caller's if the request brings a valid traceparent."""
-        parent = _propagator.extract(request.headers, _NOBODY) if "HTTP_TRACEPARENT" in request.environ else _NOBODY
-        method = metrics.method_label(request.method)
-        name = "HTTP" if method == "other" else method
         route = request.url_rule.rule if request.url_rule else None
-        span = self._tracer.start_span(f"{name} {route}" if route else name, parent, SpanKind.SERVER)
-        attributes: dict[str, str | int] = {"http.request.method": "_OTHER" if method == "other" else method}
-        attributes["url.scheme"] = request.scheme
-        if route:
-            attributes["http.route"] = route
-        if span.is_recording():
-            span.set_attributes(attributes)
-            span.set_attribute("url.path", request.path[:256])
-            span.set_attribute("client.address", request.remote_addr or "")
-            span.set_attribute("slipway.request_id", request_id)
-        return Traced(self, span, attributes)
+        kind = _kind(metrics.method_label(request.method), route, request.scheme)
+        called = "HTTP_TRACEPARENT" in request.environ
+        if self._limit and not called and self._limit.exhausted():
+            return Traced(self.durations, self._dropped(), kind)
+        parent = _propagator.extract(request.headers, _NOBODY) if called else _NOBODY
+        span = self._tracer.start_span(kind.span, parent, SpanKind.SERVER, kind.attributes)
+        traced = Traced(self.durations, span, kind)
+        if traced.recording:
+            of_this = {
+                "url.path": request.path[:256],
+                "client.address": request.remote_addr or "",
+                "slipway.request_id": request_id,
+            }
+            span.set_attributes(of_this)
+        return traced
 
-    def observe(self, seconds: float, attributes: dict[str, str | int]) -> None:
-        """One answered request, in OpenTelemetry's terms."""
-        self._duration.record(seconds, attributes)
+    def _dropped(self) -> Span:
+        """What the tracer makes of a request that is not sampled, in half the time: under load that is nearly all."""
+        ids = self._traces.id_generator
+        return NonRecordingSpan(SpanContext(ids.generate_trace_id(), ids.generate_span_id(), False, _NOT_SAMPLED))
 
     def stop(self) -> None:
         """Sends what is left, all three at the same time; what is not sent in STOP_SECONDS is lost."""
@@ -123,36 +131,44 @@ class Otlp:
             thread.join(max(0.0, end - time.monotonic()))
 
 
+@cache  # as bounded as the label set
+def _kind(method: str, route: str | None, scheme: str) -> Kind:
+    name, known = ("HTTP", "_OTHER") if method == "other" else (method, method)
+    attributes: dict[str, str | int] = {"http.request.method": known, "url.scheme": scheme}
+    if route:
+        attributes["http.route"] = route
+    return Kind(f"{name} {route}" if route else name, attributes)
+
+
 class Traced:
     """The span of one request, current in its thread until close()."""
 
-    __slots__ = ("_attributes", "_otlp", "_span", "_token", "sampled", "trace_id")
+    __slots__ = ("_durations", "_kind", "_span", "_token", "recording", "sampled", "trace_id")
 
-    def __init__(self, otlp: Otlp, span: Span, attributes: dict[str, str | int]) -> None:
-        self._otlp, self._span, self._attributes = otlp, span, attributes
+    def __init__(self, counted: Durations, span: Span, kind: Kind) -> None:
+        self._durations, self._span, self._kind = counted, span, kind
         ids = span.get_span_context()
         self.trace_id = f"{ids.trace_id:032x}"
         self.sampled = (ids.trace_id, ids.span_id) if ids.trace_flags.sampled else None
+        self.recording = span.is_recording()
         self._token: Token[Context] | None = contexts.attach(trace.set_span_in_context(span, _NOBODY))
 
     def answered(self, status: int, seconds: float) -> None:
         """Ends the span and counts the request; 5xx are errors, 4xx are the caller's."""
-        self._attributes["http.response.status_code"] = status
-        if status >= 500:
-            self._attributes["error.type"] = str(status)
-        if self._span.is_recording():
-            self._span.set_attributes(self._attributes)
+        self._durations.add(self._kind, status, seconds, self.sampled)
+        if self.recording:
+            self._span.set_attribute("http.response.status_code", status)
             if status >= 500:
+                self._span.set_attribute("error.type", str(status))
                 self._span.set_status(Status(StatusCode.ERROR))
-        self._otlp.observe(seconds, self._attributes)
-        self._span.end()
+            self._span.end()
 
     def close(self) -> None:
         """The thread's context is what it was before; a span that got no answer ends here."""
         if self._token is not None:
             contexts.detach(self._token)
             self._token = None
-        if self._span.is_recording():
+        if self.recording and self._span.is_recording():
             self._span.end()
 
 

@@ -6,14 +6,14 @@ import time
 from collections.abc import Mapping, Sequence
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
 #: Traces that one worker starts in a second. With little traffic that is every request.
 PER_SECOND = 20
 
-_TAKEN, _LEFT = SamplingResult(Decision.RECORD_AND_SAMPLE), SamplingResult(Decision.DROP)
+_LEFT = SamplingResult(Decision.DROP)
 
 
 class FirstOfEverySecond(Sampler):
@@ -39,13 +39,17 @@ class FirstOfEverySecond(Sampler):
         if second != self._second:
             self._second, self._taken = second, 0
         self._taken += 1
-        return _TAKEN if self._taken <= self._limit else _LEFT
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes) if self._taken <= self._limit else _LEFT
+
+    def exhausted(self) -> bool:
+        """Whether all of this second are taken, so that the next one is dropped."""
+        return self._taken >= self._limit and self._second == int(time.monotonic())
 
     def get_description(self) -> str:
         """For people."""
         return f"FirstOfEverySecond{{{self._limit}}}"
 
 
-def default(env: Mapping[str, str]) -> Sampler | None:
-    """The caller's decision, else the first of every second; None where OTEL_TRACES_SAMPLER names another way."""
-    return None if env.get("OTEL_TRACES_SAMPLER", "").strip() else ParentBased(FirstOfEverySecond(PER_SECOND))
+def default(env: Mapping[str, str]) -> FirstOfEverySecond | None:
+    """For requests without a caller's decision; None where OTEL_TRACES_SAMPLER names another way."""
+    return None if env.get("OTEL_TRACES_SAMPLER", "").strip() else FirstOfEverySecond(PER_SECOND)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,10 @@ def test_errors_are_errors_and_wrong_questions_are_not(start: Start, collector: 
     assert (seen["GET /api/time"][0], seen["GET /api/time"][1]["error.type"]) == (2, "500")
 
 
+def durations(collector: Collector) -> list[Any]:
+    return [(resource, m) for resource, m in collector.metrics if m.name == "http.server.request.duration"]
+
+
 def test_metrics_agree_with_prometheus(sending: Server, collector: Collector) -> None:
     for _ in range(20):
         sending.get("/api/time?zone=UTC", SAMPLED)
@@ -101,8 +106,8 @@ def test_metrics_agree_with_prometheus(sending: Server, collector: Collector) ->
     def counted() -> dict[str, Any]:
         """The newest histogram of each worker."""
         points = {}
-        for resource, metric in collector.metrics:
-            assert (metric.name, metric.unit) == ("http.server.request.duration", "s")
+        for resource, metric in durations(collector):
+            assert metric.unit == "s"
             for point in metric.histogram.data_points:
                 if plain(point.attributes).get("http.route") == "/api/time":
                     points[resource["service.instance.id"]] = point
@@ -116,6 +121,38 @@ def test_metrics_agree_with_prometheus(sending: Server, collector: Collector) ->
     assert {exemplar.trace_id.hex() for point in points for exemplar in point.exemplars} == {TRACE}
     text = sending.get("/metrics").body.decode()
     assert 'app_requests_total{endpoint="/api/time",method="GET",status="200"} 20.0' in text
+
+
+def test_a_collector_may_ask_for_differences(start: Start, collector: Collector) -> None:
+    server = start(
+        SLIPWAY_WORKERS="1",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
+        OTEL_METRIC_EXPORT_INTERVAL="100",
+        OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE="delta",
+    )
+
+    def told() -> list[tuple[int, int]]:
+        """Temporality and count of every point about this route."""
+        return [
+            (m.histogram.aggregation_temporality, p.count)
+            for _, m in durations(collector)
+            for p in m.histogram.data_points
+            if plain(p.attributes).get("http.route") == "/api/time"
+        ]
+
+    for number in range(1, 4):
+        server.get("/api/time?zone=UTC")
+        collector.wait(partial(lambda n: len(told()) >= n, number))
+    assert told() == [(1, 1)] * 3
+
+
+def test_the_processor_time_of_each_worker_is_sent(sending: Server, collector: Collector) -> None:
+    def used() -> dict[str, float]:
+        sums = [m.sum for _, m in collector.metrics if m.name == "process.cpu.time"]
+        return {plain(p.attributes)["cpu.mode"]: p.as_double for s in sums for p in s.data_points}
+
+    assert collector.wait(used)["user"] > 0
+    assert set(used()) == {"user", "system"}
 
 
 def test_log_records_belong_to_their_span(sending: Server, collector: Collector) -> None:
@@ -178,7 +215,7 @@ def test_load_is_counted_whole_and_traced_in_part(sending: Server, collector: Co
     assert 1 <= len(collector.spans) <= 2 * PER_SECOND * seconds
     records = [r for _, r in collector.records if r.body.string_value == "request"]
     assert len(records) == len(collector.spans)
-    newest = {r["service.instance.id"]: m for r, m in collector.metrics}.values()
+    newest = {r["service.instance.id"]: m for r, m in durations(collector)}.values()
     assert sum(p.count for m in newest for p in m.histogram.data_points) == asked
     assert len([line for line in sending.lines() if line["message"] == "request"]) == asked
 
@@ -269,3 +306,36 @@ def test_a_call_made_inside_of_a_request_would_carry_its_trace(tmp_path: Path) -
     version, trace, span, flags = done.stdout.split()[-1].split("-")
     assert (version, trace, flags) == ("00", TRACE, "01")
     assert span not in (PARENT, "0" * 16)
+
+
+LEFT_OUT = """
+import sys
+import slipway_service.boot as boot
+boot.metrics_folder()
+from opentelemetry import trace
+from slipway_service import signals, wsgi
+signals.start(wsgi.config.collector, "")
+
+@wsgi.app.get("/span")
+def span():
+    ids = trace.get_current_span().get_span_context()
+    return [ids.trace_id, ids.span_id, ids.trace_flags, dict(ids.trace_state), ids.is_valid, ids.is_remote]
+
+asked = [wsgi.app.test_client().get("/span").json for _ in range(int(sys.argv[1]))]
+print(len({one[0] for one in asked}), len({one[1] for one in asked}), sorted({str(one[2:]) for one in asked}))
+"""
+
+
+def test_a_request_beyond_the_limit_has_the_span_that_the_sdk_would_have_made(tmp_path: Path) -> None:
+    def spans(asked: int, **variables: str) -> str:
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SERVICE), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+        env |= {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", **variables}
+        argv = [sys.executable, "-c", LEFT_OUT, str(asked)]
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout.splitlines()[-1]
+
+    asked = 300  # far more than the first of one second
+    sampled = spans(asked, OTEL_TRACES_SAMPLER="always_on").split("[", 1)[1].rstrip("]")
+    dropped = spans(asked, OTEL_TRACES_SAMPLER="always_off").split("[", 1)[1].rstrip("]")
+    assert sampled != dropped
+    assert spans(asked) == f"{asked} {asked} [{', '.join(sorted([sampled, dropped]))}]"
