@@ -53,6 +53,14 @@ def test_a_request_is_charged_to_the_workers_that_answered_it(c: Context) -> Non
         service.cpu_seconds(idle)
 
 
+@pytest.mark.slow
+def test_who_rests_answers_afterwards_and_ends() -> None:
+    with service.serve(SLIPWAY_WORKERS="1") as served:
+        with service.resting(served), pytest.raises(requests.Timeout):
+            requests.get(served.url, timeout=0.5)
+        assert requests.get(served.url, timeout=10).status_code == 200
+
+
 def test_the_middle_pair_is_the_one_with_the_median_ratio() -> None:
     assert signals._middle([(9.0, 1.0), (1.1, 1.0), (20.0, 10.0), (1.0, 5.0), (2.6, 2.0)]) == (2.6, 2.0)
 
