@@ -91,10 +91,10 @@ TESTS = """
 import os, pytest
 
 @pytest.mark.parametrize("number", range(8))
-@pytest.mark.lab
+@pytest.mark.LAB
 def test_of_the_lab(number): open(os.environ["WORKERS"], "a").write(os.environ["PYTEST_XDIST_WORKER"] + "\\n")
 
-"""
+""".replace("LAB", "lab")  # written out, the mark would send this file, too, to the lab's worker
 OTHERS = """
 import os, pytest, time
 
