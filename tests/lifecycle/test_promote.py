@@ -95,7 +95,11 @@ def test_a_release_soaks_and_is_promoted_and_a_freeze_stops_the_next(rehearsed: 
     assert f"./inv promote --from {a} --to {b} --release {first[:12]}" in refused
     assert world.pinned(b) == ""
 
-    # After it, the very lines that soaked are there, and both run side by side.
+    # After it, the very lines that soaked are there, and both run side by side. The next release is built meanwhile.
+    edits = {SERVICE: swap(TEXT, "Tells what time it is")}
+    second = scratch.commit(edits, "the next release", first)
+    words = [word for task in ("scan", "build") for word in (task, "--env", a, "--release", second)]
+    scratch.inv(*words)
     time.sleep(max(0.0, arrived + SOAK + 1 - time.monotonic()))
     rehearsed.promote()
     world.agree(first, b)
@@ -105,18 +109,14 @@ def test_a_release_soaks_and_is_promoted_and_a_freeze_stops_the_next(rehearsed: 
     assert events[1]["Slipway-From"] == a
 
     # A frozen environment takes nothing, whoever asks; the next release waits.
-    edits = {SERVICE: swap(TEXT, "Tells what time it is")}
-    second = scratch.commit(edits, "the next release", first)
-    words = [word for task in ("scan", "build") for word in (task, "--env", a, "--release", second)]
-    scratch.inv(*words)
     world.inv("deploy", "--release", second, "--yes", env=a)
     arrived = time.monotonic()
     world.inv("freeze", "--until", "1h", "--reason", "a drill", "--yes", env=b)
+    assert "a drill" in world.inv("status", env=b).stdout
     time.sleep(max(0.0, arrived + SOAK + 1 - time.monotonic()))
     refused = rehearsed.promote(ok=(5,)).stderr
     assert f"frozen: {b} takes no release: a drill" in refused
     assert f"./inv unfreeze --env {b} --reason WHY" in refused
-    assert "a drill" in world.inv("status", env=b).stdout
     why = scratch.inv("why", "--release", second, "--env", b).stdout
     assert f"blocks its promotion to {b}: frozen: " in why
     world.agree(first, b)
@@ -139,14 +139,15 @@ def test_a_promotion_that_fails_is_taken_back_where_it_failed(failing: Rehearsal
     world, a, b, first = failing.world, failing.a, failing.b, failing.first
     scratch = world.scratch
     world.inv("deploy", "--release", first, "--yes", env=a)
-    time.sleep(SHORT_SOAK + 1)
+    arrived = time.monotonic()
+    bad = scratch.commit({TEMPLATE: swap(EXTRA, BROKEN_THERE)}, "fails in one place", first)
+    words = [word for task in ("scan", "build") for word in (task, "--env", a, "--release", bad)]
+    scratch.inv(*words)
+    time.sleep(max(0.0, arrived + SHORT_SOAK + 1 - time.monotonic()))
     failing.promote()
     world.agree(first, b)
 
     # It arrives and soaks where it was tried; where it is promoted to, the one before comes back by itself.
-    bad = scratch.commit({TEMPLATE: swap(EXTRA, BROKEN_THERE)}, "fails in one place", first)
-    words = [word for task in ("scan", "build") for word in (task, "--env", a, "--release", bad)]
-    scratch.inv(*words)
     world.inv("deploy", "--release", bad, "--yes", env=a)
     time.sleep(SHORT_SOAK + 1)
     said = failing.promote(ok=(6,)).stderr
