@@ -102,8 +102,9 @@ def test(c: Context, lab: bool = True, fast: bool = False, match: str = "", juni
     """One pytest process, so that the run ends with one summary line. Raises Exit (3) when a test failed.
 
     Tests marked `lab` share one platform: they run one after the other on one worker, the others beside them.
-    All of them need every external program: what is missing is installed before the first, with progress, because
-    pytest would be silent for 20 minutes and a test may take 15. A part of them installs what it comes to ask for.
+    Those also marked `beside` keep to themselves there and run with the others; what damages it (`alone`) comes last.
+    All tests together need every external program: what is missing is installed before the first, with progress, because
+    pytest would be silent for 20 minutes and a test may take 15. A part of the tests installs what it comes to ask for.
     """
     workers = max(2, min(8, os.cpu_count() or 2))
     if lab and not fast and not match:

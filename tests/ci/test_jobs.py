@@ -22,6 +22,7 @@ RUN mkdir /opt/planted-1.11.0.dist-info && \\
 
 
 @pytest.mark.lab
+@pytest.mark.beside
 @pytest.mark.slow
 def test_lint_scans_build_and_record_really_run_and_hand_on_what_they_made(clone: Clone, tmp_path: Path) -> None:
     typed, traced = tmp_path / "typed.jsonl", tmp_path / "ran.jsonl"
@@ -49,6 +50,7 @@ def test_lint_scans_build_and_record_really_run_and_hand_on_what_they_made(clone
 
 
 @pytest.mark.lab
+@pytest.mark.beside
 @pytest.mark.slow
 def test_a_vulnerable_package_in_the_image_stops_the_pipeline_and_its_report_survives(clone: Clone) -> None:
     dockerfile = clone.folder / "service" / "Dockerfile"

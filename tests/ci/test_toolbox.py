@@ -49,6 +49,7 @@ def built(c: Context) -> Iterator[tuple[Engine, str, str]]:
 
 
 @pytest.mark.lab
+@pytest.mark.beside
 @pytest.mark.slow
 @pytest.mark.timeout(2400)  # seconds; Terraform is built first where the machine has none
 def test_jobs_in_it_install_nothing_and_it_is_named_by_digest(c: Context, built: tuple[Engine, str, str]) -> None:

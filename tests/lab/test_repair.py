@@ -20,7 +20,7 @@ from tasks.lib.lab import Lab, cgroups, health, layout, listeners, processes, st
 from tasks.lib.lab.layout import REGISTRY_PORT
 from tests.lab.conftest import inv
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.slow]
 PARTS = (
     "etcd",
     "apiserver",

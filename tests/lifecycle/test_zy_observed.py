@@ -18,7 +18,7 @@ from tasks.lib.lab import monitoring_manifests as manifests
 from tasks.lib.observe import panels, rules
 from tests.lifecycle.world import World
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.slow]
 JOBS = {
     "slipway-service",
     "kubelet",

@@ -17,7 +17,7 @@ from tasks.lib import image, lab, paths
 from tasks.lib.lab import cgroups, layout, listeners, mounts, network, preflight, processes
 from tasks.lib.target import Engine
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.slow]
 FOREIGN_SOCKET = Path("/run/containerd/containerd.sock")
 # kubectl is no daemon: other tests beside these ask with it.
 DAEMONS = "kube(?!ctl)|etcd|containerd-shim|dockerd|docker-registry|git-daemon|coredns|argocd|redis-server"
