@@ -103,8 +103,8 @@ def test(c: Context, lab: bool = True, fast: bool = False, match: str = "", juni
 
     Tests marked `lab` share one platform: they run one after the other on one worker, the others beside them.
     Those also marked `beside` keep to themselves there and run with the others; what damages it (`alone`) comes last.
-    All tests together need every external program: what is missing is installed before the first, with progress, because
-    pytest would be silent for 20 minutes and a test may take 15. A part of the tests installs what it comes to ask for.
+    All tests together need every external program. What is missing is installed before the first, with progress: pytest
+    would be silent for 20 minutes, and a test may take 15. A part of the tests installs what it comes to ask for.
     """
     workers = max(2, min(8, os.cpu_count() or 2))
     if lab and not fast and not match:

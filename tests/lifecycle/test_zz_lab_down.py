@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -71,9 +72,17 @@ def daemons() -> list[str]:
     return sorted(found)
 
 
+@dataclass
+class Foreign:
+    """An engine of somebody else, and the machine with it and without a lab."""
+
+    engine: subprocess.Popen[bytes]
+    before: dict[str, object]
+
+
 @pytest.fixture(scope="module")
-def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[bytes]]:
-    """A containerd on the usual socket, a rule, an address and a folder, all of somebody else."""
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Foreign]:
+    """A containerd on the usual socket, a rule, an address and a folder, all of somebody else; no lab is up."""
     context = Context()
     context.config.run.in_stream = False
     lab.down(context)
@@ -88,7 +97,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Pop
     deadline = time.monotonic() + 20
     while not FOREIGN_SOCKET.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    yield engine
+    yield Foreign(engine, world())
     engine.terminate()
     engine.wait(timeout=20)
     output("ip", "address", "del", "10.99.0.1/32", "dev", "lo")
@@ -100,24 +109,40 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Pop
         FOREIGN_SOCKET.parent.rmdir()
 
 
-def test_down_leaves_nothing_and_a_foreign_engine_lives_on(c: Context, foreign: subprocess.Popen[bytes]) -> None:
-    before = world()
+def test_up_after_a_killed_down_starts_from_nothing(
+    c: Context, foreign: Foreign, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it brings up stays: taking that away is what the next test is about."""
+    lab.up(c)
+    line = [str(paths.ROOT / "inv"), "lab.down"]
+    half = subprocess.Popen(line, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while layout.home().run.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(half.pid, signal.SIGKILL)  # while it deletes what the engines keep
+    half.wait()
+    assert layout.home().data.exists()
+    up = lab.up(c)
+    assert "cut short" in "".join(capsys.readouterr())
+    with image.client(Engine(docker_host=up.docker_host)) as docker:
+        assert docker.images.get(up.builder_image).id == up.builder_image_id
+
+
+def test_down_leaves_nothing_and_a_foreign_engine_lives_on(c: Context, foreign: Foreign) -> None:
     lab.up(c)
     during = world()
-    assert during["daemons"] != before["daemons"]
+    assert during["daemons"] != foreign.before["daemons"]
     output("ctr", "--address", str(FOREIGN_SOCKET), "version")
     assert lab.down(c) is True
-    assert world() == before
+    assert world() == foreign.before
     assert not layout.home().root.exists()
-    assert foreign.poll() is None
+    assert foreign.engine.poll() is None
     output("ctr", "--address", str(FOREIGN_SOCKET), "version")
     assert lab.down(c) is False
 
 
-def test_down_works_on_a_lab_that_came_up_half_way_and_forgot_everything(
-    c: Context, foreign: subprocess.Popen[bytes]
-) -> None:
-    before = world()
+def test_down_works_on_a_lab_that_came_up_half_way_and_forgot_everything(c: Context, foreign: Foreign) -> None:
+    lab.down(c)
     line = [str(paths.ROOT / "inv"), "lab.up"]
     half = subprocess.Popen(line, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -132,23 +157,6 @@ def test_down_works_on_a_lab_that_came_up_half_way_and_forgot_everything(
     after = world()
     noted = ("settings", "folders")  # what they were is noted in the state file only
     assert {key: value for key, value in after.items() if key not in noted} == {
-        key: value for key, value in before.items() if key not in noted
+        key: value for key, value in foreign.before.items() if key not in noted
     }
-    assert foreign.poll() is None
-
-
-def test_up_after_a_killed_down_starts_from_nothing(c: Context, capsys: pytest.CaptureFixture[str]) -> None:
-    lab.up(c)
-    line = [str(paths.ROOT / "inv"), "lab.down"]
-    half = subprocess.Popen(line, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while layout.home().run.exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    os.killpg(half.pid, signal.SIGKILL)  # while it deletes what the engines keep
-    half.wait()
-    assert layout.home().data.exists()
-    up = lab.up(c)
-    assert "cut short" in "".join(capsys.readouterr())
-    with image.client(Engine(docker_host=up.docker_host)) as docker:
-        assert docker.images.get(up.builder_image).id == up.builder_image_id
-    assert lab.down(c) is True
+    assert foreign.engine.poll() is None
