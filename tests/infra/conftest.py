@@ -10,6 +10,7 @@ import pytest
 from tasks.lib.infra import moto
 from tasks.lib.lab.layout import Home
 from tests.infra import world as worlds
+from tests.infra.policy_world import accept
 from tests.infra.world import World
 
 
@@ -25,3 +26,9 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def world(tmp_path: Path, endpoint: str) -> World:
     """A checkout with a root that needs no provider."""
     return worlds.make(tmp_path, endpoint)
+
+
+@pytest.fixture
+def no_waivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is accepted, whatever the checkout's own file says."""
+    accept(monkeypatch)
