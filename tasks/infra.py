@@ -53,7 +53,7 @@ def plan(c: Context, env: str = "local", lock: bool = True) -> None:
     from tasks.lib.infra import place, plans, showing, terraform
 
     here = place.describe(c, settings.load(env))
-    with terraform.ready(c, here) as ready:
+    with terraform.ready(c, here) as ready, showing.ahead(here):
         showing.unrecorded(ready)
         found = plans.make(ready, lock=lock)
     showing.plan(here, found)
@@ -81,7 +81,8 @@ def apply(c: Context, confirm: list[str] | None = None, env: str = "local", yes:
     plans.load(here)
     with terraform.ready(c, here) as ready:
         plans.load(here)  # another process may have applied it while this one waited
-        found = plans.read(ready, here.saved / plans.PLAN)
+        with showing.ahead(here):
+            found = plans.read(ready, here.saved / plans.PLAN)
         showing.plan(here, found)
         showing.refuse(showing.violations(here, found), env)
         if found.empty:

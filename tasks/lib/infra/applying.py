@@ -8,9 +8,10 @@ from pathlib import Path
 from tasks.lib import terminal
 from tasks.lib.errors import Code, Stop
 from tasks.lib.infra import messages, plans
+from tasks.lib.infra.following import followed
 from tasks.lib.infra.place import Place
 from tasks.lib.infra.planfile import Change, Plan
-from tasks.lib.infra.terraform import CHANGE_SECONDS, Terraform, followed
+from tasks.lib.infra.terraform import CHANGE_SECONDS, Terraform
 
 LOG = "apply.jsonl"  # what the last apply did; it outlives a plan
 NAMES = ("identifier", "bucket", "name", "id")  # attributes by which a person knows a resource, best first
@@ -51,14 +52,14 @@ def apply(terraform: Terraform, plan: Plan, verb: str = "apply") -> None:
     with terminal.step(f"Apply to {place.name}") as note, followed(log, len(plan.acting), note):
         words: list[str | Path] = ["apply", "-json", "-no-color", terraform.waiting, place.saved / plans.PLAN]
         result = terraform.call(*words, step=f"infra.{verb}", timeout=CHANGE_SECONDS, log=log)
-    lines = list(messages.read(_text(log)))
-    done = [line for line in lines if line.type == "apply_complete"]
     if result.exited == 0:
         plans.forget(place)
         log.unlink(missing_ok=True)
         if verb == "apply":
             _settle(terraform)
         return
+    lines = list(messages.read(_text(log)))
+    done = [line for line in lines if line.type == "apply_complete"]
     found = messages.errors(lines)
     stop = messages.stop(f"infra.{verb}", found, place.name, _text(log))
     if not done and any(messages.LOCKED in one.summary for one in found):

@@ -19,6 +19,7 @@ from tasks.lib.infra.planfile import Plan
 from tasks.lib.infra.terraform import Terraform
 
 PLAN, BINDING, REPORT = "tfplan", "binding.json", "gitlab.json"
+_read: dict[str, Plan] = {}  # by the digest of the file: to show one, Terraform starts every provider
 
 
 class Binding(BaseModel):
@@ -59,8 +60,11 @@ def make(terraform: Terraform, destroy: bool = False, lock: bool = True) -> Plan
 
 
 def read(terraform: Terraform, file: Path) -> Plan:
-    """What a saved plan would do."""
-    return planfile.read(terraform.ask("show", "-json", "-no-color", file, step="infra: read the plan"))
+    """What a saved plan would do. Terraform is asked once per process and content of the file."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    if digest not in _read:
+        _read[digest] = planfile.read(terraform.ask("show", "-json", "-no-color", file, step="infra: read the plan"))
+    return _read[digest]
 
 
 def _bind(place: Place, file: Path, destroy: bool) -> Binding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,7 @@ class _Unknown(Exception):
     """The table has no price for this; the text says what is missing."""
 
 
+@lru_cache(maxsize=4)
 def load(path: Path = FILE) -> Table:
     """The price table of the checkout."""
     from ruamel.yaml import YAML

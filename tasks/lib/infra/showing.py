@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
 from invoke.context import Context
 
 from tasks.lib import terminal
 from tasks.lib.errors import Code, Stop
-from tasks.lib.infra import applying, plan_summary, plans, policy, prices
+from tasks.lib.infra import applying, configuration, plan_summary, plans, policy, prices
 from tasks.lib.infra.place import Place
 from tasks.lib.infra.planfile import Plan
 from tasks.lib.infra.policy import Judged, Violation
 from tasks.lib.infra.terraform import Terraform, ready
+
+
+@contextmanager
+def ahead(place: Place) -> Iterator[None]:
+    """Reads files, rules and prices while Terraform works inside; the process keeps them for the judgement after it.
+
+    What cannot be read is told by whoever asks for it then. An exception from inside does not wait.
+    """
+
+    def read() -> None:
+        with suppress(Exception):
+            policy.rules()
+            prices.load()
+            configuration.read(place.root, place.variables)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    yield
+    thread.join()
 
 
 def plan(place: Place, found: Plan) -> None:

@@ -64,9 +64,13 @@ def of(plan: Plan | None, folder: Path, variables: Path | None = None) -> list[S
     planned = [_of_change(change, plan) for change in plan.changes if _stays(change.action)]
     shown = {subject.written for subject in planned} | {_INDEX.sub("", change.address) for change in plan.changes}
     settings = ("terraform", "provider", "module", "variable", "output")
-    beside = [one for one in text if one.type in settings or (not plan.complete and one.written not in shown)]
-    # Only what is asked of the text alone (`reads: text`) still sees these.
-    written = [one.model_copy(update={"type": f"text.{one.type}"}) for one in text if one not in beside]
+    beside: list[Subject] = []
+    written: list[Subject] = []  # only what is asked of the text alone (`reads: text`) still sees these
+    for one in text:
+        if one.type in settings or (not plan.complete and one.written not in shown):
+            beside.append(one)
+        else:
+            written.append(one.model_copy(update={"type": f"text.{one.type}"}))
     return [*planned, *beside, *written]
 
 
