@@ -262,12 +262,10 @@ def test_programs_of_one_group_are_built_by_one_call(
     own.go_module(mains=("one", "two"))
     own.pins(
         go_rows("one", "two").replace("package: ./one", "package: ./one\n      ldflags: -X main.says=1")
-        + GO_ROW.format(name="third").replace(
-            "package: ./third", "package: mine/third/v2\n      env: {GOFLAGS: -tags=x}"
-        )
+        + GO_ROW.format(name="third").replace("package: ./third", "package: .\n      env: {GOFLAGS: -tags=x}")
     )
-    module = own.go_module(mains=("third/v2",))
-    for name in ("one", "two", "third/v2"):
+    module = own.folder / "mine"
+    for name in ("one", "two", "."):
         (module / name / "main.go").write_text('package main\nvar says = "0"\nfunc main() { println(says) }\n')
     found = paths(c, ["one", "two", "third"])
     said = capsys.readouterr().out

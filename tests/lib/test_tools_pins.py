@@ -107,3 +107,4 @@ def test_no_two_programs_of_a_batch_have_one_file_name() -> None:
     for batch in gobuild.batches(pins.known().values()):
         files = [gobuild.file_name(row) for row in batch if isinstance(row, pins.GoPin)]
         assert len(files) == len(set(files)), files
+        assert len(files) < 2 or "." not in files, "Go names the main of a module's own folder otherwise"

@@ -48,11 +48,13 @@ def build(c: Context, rows: Sequence[pins.GoPin], go: Path) -> None:
     # A compiler that outlived its killed caller must not write into the files of the next one.
     parts = cache() / "tools" / f".build-{os.getpid()}"
     parts.mkdir(parents=True)
+    names = {row.name: file_name(row) if len(rows) > 1 else row.name for row in rows}
+    out = f"{parts}/" if len(rows) > 1 else parts / rows[0].name
     link = [f"-ldflags={row.package}=-s -w {row.ldflags}".strip() for row in rows]
     flags = ["-mod=readonly", *NO_DEBUGGING, *link]
     result = run(
         c,
-        [go, "build", *flags, "-o", f"{parts}/", *[row.package for row in rows]],
+        [go, "build", *flags, "-o", out, *[row.package for row in rows]],
         step=f"build {', '.join(row.name for row in rows)}",
         timeout=BUILD_SECONDS,
         env=environment({**FEWER_COLLECTIONS, **rows[0].env}),
@@ -65,7 +67,7 @@ def build(c: Context, rows: Sequence[pins.GoPin], go: Path) -> None:
             raise trouble.cannot(rows, result)
         for row in rows:
             pins.target(row).parent.mkdir(parents=True, exist_ok=True)
-            (parts / file_name(row)).replace(pins.target(row))
+            (parts / names[row.name]).replace(pins.target(row))
     finally:
         shutil.rmtree(parts, ignore_errors=True)
 
@@ -83,7 +85,7 @@ def _batch(row: pins.AnyPin) -> tuple[str, ...]:
 
 
 def file_name(row: pins.GoPin) -> str:
-    """What Go calls the program: the last part of its package that is not a version (`go help build`)."""
+    """What Go calls it in a folder of several: the last part of its package that is no version (`go help build`)."""
     parts = row.package.split("/")
     return parts[-2] if re.fullmatch(r"v\d+", parts[-1]) else parts[-1]
 
