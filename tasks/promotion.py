@@ -16,10 +16,19 @@ from tasks.lib import words
         "release": "an earlier release that soaked there: SHA, branch or tag (default: what runs there now)",
         "reason": "why, for the log; with --release it also lifts a hold",
         "yes": words.YES,
+        "report": words.REPORT,
+        "watch": words.WATCH,
     },
 )
 def promote(
-    c: Context, from_: str = "", to: str = "production", release: str = "", reason: str = "", yes: bool = False
+    c: Context,
+    from_: str = "",
+    to: str = "production",
+    release: str = "",
+    reason: str = "",
+    yes: bool = False,
+    report: bool = False,
+    watch: str = "1m",
 ) -> None:
     """Take a release that soaked into the next environment.
 
@@ -30,10 +39,13 @@ def promote(
     Usage: ./inv promote --from staging --to production
     """
     from tasks.lib import promotion, settings
+    from tasks.lib.observe import report as reports
 
     env = settings.load(to)
     source = settings.load(from_ or (env.promotion.from_ if env.promotion else "staging"))
-    promotion.promote(c, source, env, release, yes, reason)
+    watching = reports.watch(watch)
+    with reports.around(c, env, watching if report else None):
+        promotion.promote(c, source, env, release, yes, reason)
 
 
 @task(

@@ -12,7 +12,8 @@ import pytest
 from invoke.context import Context
 
 import tasks.delivery
-from tasks.lib import build, deploying, desired, paths, rollback, settings, target
+import tasks.promotion
+from tasks.lib import build, deploying, desired, paths, promotion, rollback, settings, target
 from tasks.lib.desired import Change
 from tasks.lib.errors import Code, Stop
 from tasks.lib.history import Action, Event
@@ -178,16 +179,17 @@ def test_the_same_release_again_has_no_report(c: Context, remote: World, capsys:
 @pytest.mark.parametrize("text", ["", "soon", "-1m", "61m", "2h"])
 def test_a_bad_watch_stops_before_anything_is_changed(c: Context, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr(settings, "load", lambda _: environment())
-    for module, name in ((build, "commit_of"), (deploying, "deploy"), (rollback, "rollback")):
+    steps = ((build, "commit_of"), (deploying, "deploy"), (rollback, "rollback"), (promotion, "promote"))
+    for module, name in steps:
         monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("something was done"))
-    for task in (tasks.delivery.deploy, tasks.delivery.rollback):
+    for task in (tasks.delivery.deploy, tasks.delivery.rollback, tasks.promotion.promote):
         with pytest.raises(Stop, match="--watch") as stopped:
             task(c, report=True, watch=text)
         assert stopped.value.code == Code.USAGE
 
 
 @pytest.mark.parametrize(("flag", "asked"), [(True, MINUTE), (False, None)])
-def test_deploy_and_rollback_report_when_asked(
+def test_deploy_promote_and_rollback_report_when_asked(
     c: Context, monkeypatch: pytest.MonkeyPatch, flag: bool, asked: timedelta | None
 ) -> None:
     seen = []
@@ -202,6 +204,7 @@ def test_deploy_and_rollback_report_when_asked(
     monkeypatch.setattr(build, "commit_of", lambda *_: NEW)
     monkeypatch.setattr(deploying, "deploy", lambda *_, **__: None)
     monkeypatch.setattr(rollback, "rollback", lambda *_, **__: None)
-    tasks.delivery.deploy(c, report=flag)
-    tasks.delivery.rollback(c, report=flag)
-    assert seen == [asked, asked]
+    monkeypatch.setattr(promotion, "promote", lambda *_, **__: None)
+    for task in (tasks.delivery.deploy, tasks.delivery.rollback, tasks.promotion.promote):
+        task(c, report=flag)
+    assert seen == [asked] * 3

@@ -1,4 +1,4 @@
-"""What a deploy or rollback did to the service: every panel before and after it, on a page that can be sent."""
+"""What a deploy, promotion or rollback did: every panel of the service before and after, on a page that can be sent."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _tell(c: Context, env: Environment, began: datetime, watching: timedelta, en
         page = write(c, env, began, watching, ended)
     except Stop as stop:
         terminal.warn(f"no report: {' '.join(stop.sentence.split())}; nothing else suffers. next: {stop.fix or fix}")
-    except (Exception, KeyboardInterrupt) as error:  # whatever it is, a deploy that ended well ended well
+    except (Exception, KeyboardInterrupt) as error:  # whatever it is, what ended well ended well
         terminal.warn(f"no report: {type(error).__name__} {error}".rstrip() + f"; nothing else suffers. next: {fix}")
     else:
         terminal.say(f"  before and after: {page}" if page else "  no report: no release was brought in")
