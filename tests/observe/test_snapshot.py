@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 import time
@@ -12,9 +13,11 @@ import pytest
 from invoke.context import Context
 from pydantic import ValidationError
 
+from tasks.lib import tools
 from tasks.lib.errors import Code, Stop
 from tasks.lib.lab import observing
 from tasks.lib.observe import drawing, panels, ranges, snapshot
+from tasks.lib.runner import run
 from tasks.lib.settings import ContextCluster, Observe
 from tests.observe.conftest import NEW, Watched, environment
 
@@ -155,3 +158,33 @@ def test_a_dead_prometheus_is_one_sentence(c: Context, tmp_path: Path) -> None:
 )
 def test_values_are_said_as_people_say_them(value: float, unit: str, said: str) -> None:
     assert drawing.spoken(value, unit) == said
+
+
+MEASURE = """
+import importlib.util, json, sys
+spec = importlib.util.spec_from_file_location("drawing", sys.argv[1])
+drawing = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(drawing)
+
+def measured(figure, panel):
+    figure.canvas.draw()
+    corners = [text.get_window_extent().corners() for text in figure.texts]
+    print(json.dumps([bool(figure.bbox.contains(*corner)) for four in corners for corner in four]))
+
+drawing._save = measured
+drawing.main()
+"""
+
+
+@pytest.mark.slow
+def test_why_there_is_no_number_is_told_inside_its_picture(c: Context) -> None:
+    numbers = [panel for board in panels.read() for panel in board.panels if panel.kind == "stat"]
+    reasons = {panel.none: panel.title for panel in numbers}
+    none = {"file": "", "kind": "stat", "unit": "short", "series": []}
+    jobs = [{**none, "title": title, "none": reason} for reason, title in reasons.items()]
+    assert max(map(len, reasons)) > 30, "long enough to be cut off"
+    argv = [tools.path(c, "drawing-python"), "-B", "-c", MEASURE, drawing.__file__]
+    result = run(c, argv, step="measure", timeout=60, stdin=json.dumps({"panels": jobs}), quiet=True)
+    lines = result.stdout.splitlines()
+    assert len(lines) == len(jobs)
+    assert all(all(json.loads(line)) for line in lines), lines

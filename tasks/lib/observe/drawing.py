@@ -88,9 +88,12 @@ def _number(panel: dict[str, Any], work: dict[str, Any]) -> None:
     figure = pyplot.figure(figsize=(WIDTH / 4, 1.35))
     figure.text(0.07, 0.83, panel["title"], fontsize=9.5, color=SOFT, va="center")
     found = [(one["name"], _last(one)) for one in panel["series"]]
-    said = "  ".join(spoken(value, panel["unit"]) for _, value in found) or panel["none"]
+    said = "  ".join(spoken(value, panel["unit"]) for _, value in found)
     size = 22 if len(said) < 11 else 19 if len(said) < 13 else 13
-    figure.text(0.07, 0.40, said, fontsize=size, fontweight="bold", color=COLOURS[0] if found else SOFT, va="center")
+    if found:
+        figure.text(0.07, 0.40, said, fontsize=size, fontweight="bold", color=COLOURS[0], va="center")
+    else:  # a sentence: it goes on in the next line where the picture ends
+        figure.text(0.07, 0.40, panel["none"], fontsize=10, color=SOFT, va="center", wrap=True)
     _save(figure, panel)
 
 
