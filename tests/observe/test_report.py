@@ -185,7 +185,7 @@ def test_a_bad_watch_stops_before_anything_is_changed(c: Context, monkeypatch: p
     for task in (tasks.delivery.deploy, tasks.delivery.rollback, tasks.promotion.promote):
         with pytest.raises(Stop, match="--watch") as stopped:
             task(c, report=True, watch=text)
-        assert stopped.value.code == Code.USAGE
+        assert (stopped.value.code, "--watch 5m" in stopped.value.fix) == (Code.USAGE, True)
 
 
 @pytest.mark.parametrize(("flag", "asked"), [(True, MINUTE), (False, None)])

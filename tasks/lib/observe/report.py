@@ -22,6 +22,7 @@ from tasks.lib.settings import Environment
 
 TEMPLATE = "report.html.j2"
 SHORTEST = timedelta(minutes=5)  # less is no picture of what was usual
+EXAMPLE = "add --report --watch 5m to the line that you typed"
 LONGEST_WATCH = timedelta(hours=1)
 WIDTH = 5.2  # inches: two stand side by side
 
@@ -31,9 +32,9 @@ def watch(text: str) -> timedelta:
     try:
         span = moments.duration(text)
     except ValueError as error:
-        raise Stop(f"--watch: {error}", Code.USAGE) from error
+        raise Stop(f"--watch: {error}", Code.USAGE, EXAMPLE) from error
     if span > LONGEST_WATCH:
-        raise Stop("--watch: at most 1h", Code.USAGE)
+        raise Stop("--watch: at most 1h", Code.USAGE, EXAMPLE)
     return span
 
 
