@@ -29,9 +29,16 @@ GITLAB: Mapping[str, str] = {
 }
 
 
-def pytest_configure() -> None:
-    """A run in the background of a shell ignores Ctrl-C, and every program that a test starts would inherit that."""
+LAB_DOWN_AFTER = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keeps from tests what every program that they start would inherit from `./inv test`.
+
+    A run in the background of a shell ignores Ctrl-C, and another pytest would take the lab down under this one.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.stash[LAB_DOWN_AFTER] = bool(os.environ.pop(quality.LAB_DOWN_AFTER, ""))
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +139,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """Takes the lab down where `./inv test` asks for it: after the last test, before pytest's summary line."""
     yield
-    if os.environ.get(quality.LAB_DOWN_AFTER) and not hasattr(session.config, "workerinput"):
+    if session.config.stash[LAB_DOWN_AFTER]:
         from tasks.lib import lab
 
         context = Context()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tasks.lib import paths
+from tasks.lib import paths, quality
 
 # Named so that what damages would come first. THE_LAB: the mark itself would send this file to the lab's worker.
 DAMAGES = """
@@ -50,13 +50,22 @@ def test_beside_later(): noted("beside", 0.1)
 """
 HERE = """
 import json, os, pytest, time
+from tasks.lib import lab, quality
+
+lab.find = lambda: "a lab"
+lab.down = lambda c: noted("down", 0)
 
 def noted(what, seconds):
     began = time.monotonic()
     time.sleep(seconds)
+    who = os.environ.get("PYTEST_XDIST_WORKER", "the run")
+    what = what + " with the order to take the lab down" if quality.LAB_DOWN_AFTER in os.environ else what
     with open(os.environ["NOTES"], "a") as file:
-        file.write(json.dumps([what, os.environ["PYTEST_XDIST_WORKER"], began, time.monotonic()]) + "\\n")
+        file.write(json.dumps([what, who, began, time.monotonic()]) + "\\n")
 """
+
+
+PYTEST = (sys.executable, "-m", "pytest")
 
 
 class Note(NamedTuple):
@@ -77,8 +86,8 @@ def notes(tmp_path: Path) -> list[Note]:
     shutil.copy(paths.ROOT / "pyproject.toml", tmp_path)
     shutil.copy(paths.ROOT / "tests" / "conftest.py", tests)
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    env |= {"PYTHONPATH": str(paths.ROOT), "NOTES": str(tmp_path / "notes")}
-    line = [sys.executable, "-m", "pytest", "--numprocesses=2", "--dist=loadscope", "-p", "no:cacheprovider"]
+    env |= {"PYTHONPATH": f"{paths.ROOT}:{tests}", "NOTES": str(tmp_path / "notes"), quality.LAB_DOWN_AFTER: "1"}
+    line = [*PYTEST, "--numprocesses=2", "--dist=loadscope", "-p", "no:cacheprovider", "-p", "here"]
     done = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
     assert " 11 passed in " in done.stdout, done.stdout
     return [Note(*json.loads(row)) for row in (tmp_path / "notes").read_text().splitlines()]
@@ -95,3 +104,10 @@ def test_who_damages_the_lab_is_alone_with_it_until_it_has_cleaned_up(notes: lis
     first, last = min(note.began for note in alone), max(note.ended for note in alone)
     assert len(beside) == 2
     assert [note for note in beside if note.began < last and note.ended > first] == []
+
+
+@pytest.mark.slow
+def test_the_run_takes_the_lab_down_once_after_the_last_test_and_no_test_inherits_that(notes: list[Note]) -> None:
+    assert [note.worker for note in notes if note.what == "down"] == ["the run"]
+    assert notes[-1].what == "down"
+    assert [note.what for note in notes if "order" in note.what] == []
