@@ -45,4 +45,5 @@ def bench(c: Context, row: list[str] | None = None, json: bool = False, yes: boo
                 terminal.say(f"  {one.name}: {note}")
     failed = [one.name for one in measured if not one.holds]
     if failed:
-        raise Stop(f"{len(failed)} of {len(measured)} rows do not hold: {', '.join(failed)}", Code.FINDINGS)
+        again = f"./inv bench --row {failed[0]}"
+        raise Stop(f"{len(failed)} of {len(measured)} rows do not hold: {', '.join(failed)}", Code.FINDINGS, again)

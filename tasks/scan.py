@@ -145,5 +145,7 @@ def gate(c: Context, env: str = "local", release: str = "", require: str = "") -
     required = [name.strip() for name in require.split(",") if name.strip()] or list(gates.GATES)
     unknown = sorted(set(required) - set(gates.GATES))
     if unknown:
-        raise Stop(f"--require: unknown {', '.join(unknown)}; known: {', '.join(gates.GATES)}", Code.USAGE)
+        raise Stop(
+            f"--require: unknown {', '.join(unknown)}; known: {', '.join(gates.GATES)}", Code.USAGE, "./inv scan.gate"
+        )
     gates.verdict(c, settings.load(env), git.resolve(c, release or "HEAD"), required)

@@ -155,6 +155,7 @@ def transact(c: Context, target: Target, decide: Callable[[State], Change | None
             raise Stop(
                 f"change the desired state of {target.env.name}: other writers were faster {ATTEMPTS} times",
                 Code.COULD_NOT_RUN,
+                f"./inv status --env {target.env.name}",
             ) from error
     raise AssertionError("unreachable")
 
@@ -183,7 +184,11 @@ def _attempt(c: Context, target: Target, decide: Callable[[State], Change | None
             terminal.say("another writer pushed first; looking again")
             raise LostRace
         reason = " ".join(said.split())[-300:]
-        raise Stop(f"push the desired state to {target.branch}: {reason}", Code.COULD_NOT_RUN)
+        raise Stop(
+            f"push the desired state to {target.branch}: {reason}",
+            Code.COULD_NOT_RUN,
+            f"./inv status --env {target.env.name}",
+        )
     announcing.tell(change.event)
     return _fetch(c, target)
 

@@ -52,7 +52,9 @@ def resolve(c: Context, rev: str, repo: Path = ROOT) -> str:
         return sha
     candidates = ask(c, "rev-parse", f"--disambiguate={rev}", repo=repo, ok=(0, 1, 128)).split()
     if len(candidates) > 1:
-        raise Stop(f"{rev} is ambiguous: {', '.join(found[:12] for found in candidates)}", Code.USAGE)
+        short = [found[:12] for found in candidates]
+        which = f"git show --no-patch --oneline {' '.join(short)}"
+        raise Stop(f"{rev} is ambiguous: {', '.join(short)}", Code.USAGE, which)
     raise Stop(f"no commit {rev} in this repository", Code.USAGE, "git log --oneline -10")
 
 

@@ -255,7 +255,9 @@ def load(name: str = "local", folder: Path = ENVIRONMENTS) -> Environment:
 
     path = folder / name / "environment.yaml"
     if name not in known(folder):
-        raise Stop(f"unknown environment '{name}'; known: {', '.join(known(folder)) or 'none'}", Code.USAGE)
+        raise Stop(
+            f"unknown environment '{name}'; known: {', '.join(known(folder)) or 'none'}", Code.USAGE, "./inv status"
+        )
     shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     try:
         data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))

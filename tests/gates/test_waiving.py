@@ -121,6 +121,8 @@ def test_what_the_rules_refuse_is_not_written(
     with pytest.raises(Stop) as stop:
         waive(c, repo, scanned, **changes)
     assert said in stop.value.sentence and stop.value.code == 2 and text(repo) == "waivers: []\n"
+    if "in flask, six" in said:
+        assert stop.value.fix == "./inv scan.waive --id CVE-2030-1 --package flask"
 
 
 def test_the_same_waiver_is_not_written_twice(c: Context, repo: Repo, scanned: str) -> None:

@@ -45,6 +45,7 @@ def test_an_ambiguous_beginning_lists_who_it_could_be(c: Context, world: World) 
     with pytest.raises(Stop, match=f"{sha[:4]} is ambiguous: ") as caught:
         git.resolve(c, sha[:4], world.checkout)
     assert all(twin[:12] in caught.value.sentence for twin in twins)
+    assert raw(world.checkout, *caught.value.fix.split()[1:]).count("\n") == 1, "two lines, one for each"
 
 
 def _write(world: World, text: bytes) -> str:

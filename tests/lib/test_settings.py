@@ -48,7 +48,7 @@ def test_an_unknown_environment_lists_the_known_ones(tmp_path: Path) -> None:
     load(tmp_path, CONTEXT)
     with pytest.raises(Stop, match="unknown environment 'yours'; known: mine") as caught:
         settings.load("yours", tmp_path)
-    assert caught.value.code == Code.USAGE
+    assert (caught.value.code, caught.value.fix) == (Code.USAGE, "./inv status")
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,11 @@ def test_broken_yaml_is_one_sentence(own: OwnTools) -> None:
 
 
 def test_unknown_program_and_group_name_the_known_ones() -> None:
-    with pytest.raises(Stop, match=r"no external program 'hlem'; known: .*helm"):
+    with pytest.raises(Stop, match=r"no external program 'hlem'; known: .*helm") as program:
         pins.pin("hlem")
-    with pytest.raises(Stop, match=r"no group 'plattform'; known: .*platform"):
+    with pytest.raises(Stop, match=r"no group 'plattform'; known: .*platform") as group:
         pins.chosen(group="plattform")
+    assert program.value.fix == group.value.fix == "./inv tools.list"
     assert [row.name for row in pins.chosen("helm, trivy")] == ["helm", "trivy"]
     assert {row.group for row in pins.chosen(group="platform")} == {"platform"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -81,15 +82,21 @@ def _matching(found: list[tuple[str, Finding]], wish: Wish) -> list[tuple[str, F
     same = [(gate, one) for gate, one in found if wish.id in (one.id, *one.aliases)]
     if not same:
         known = ", ".join(sorted({one.id for _, one in found})) or "nothing"
-        raise Stop(f"scan.waive: no report of this commit has {wish.id}; found: {known}", Code.USAGE)
+        raise Stop(f"scan.waive: no report of this commit has {wish.id}; found: {known}", Code.USAGE, "./inv scan.gate")
     subjects = sorted({waivers.subject(one) for _, one in same})
     if not wish.package and len(subjects) > 1:
-        raise Stop(f"scan.waive: {wish.id} is in {', '.join(subjects)}; name one with --package", Code.USAGE)
+        said = f"scan.waive: {wish.id} is in {', '.join(subjects)}; name one with --package"
+        raise Stop(said, Code.USAGE, _again(wish, subjects[0]))
     named = wish.package or subjects[0]
     chosen = [(gate, one) for gate, one in same if _names(named, one)]
     if not chosen:
-        raise Stop(f"scan.waive: {wish.id} is not in {named} but in {', '.join(subjects)}", Code.USAGE)
+        said = f"scan.waive: {wish.id} is not in {named} but in {', '.join(subjects)}"
+        raise Stop(said, Code.USAGE, _again(wish, subjects[0]))
     return chosen
+
+
+def _again(wish: Wish, package: str) -> str:
+    return shlex.join(["./inv", "scan.waive", "--id", wish.id, "--package", package])
 
 
 def _names(text: str, finding: Finding) -> bool:

@@ -73,7 +73,8 @@ def _check_port(part: str, address: str, port: int) -> None:
         return
     who = listeners.owner(rival)
     name = f"{who[1]} (pid {who[0]})" if who else "another process"
-    raise Stop(f"Port {port} on {rival.address}, which the lab's {part} needs, is taken by {name}", Code.COULD_NOT_RUN)
+    said = f"Port {port} on {rival.address}, which the lab's {part} needs, is taken by {name}"
+    raise Stop(said, Code.COULD_NOT_RUN, f"ss -lntp 'sport = :{port}'")
 
 
 def _existing(path: Path) -> Path:

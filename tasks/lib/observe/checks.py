@@ -55,7 +55,7 @@ def _run(name: str, check: Check) -> Result:
 def _current(folder: Path) -> str:
     if stale := rules.stale(folder):
         names = ", ".join(files.shown(path) for path in stale)
-        raise Stop(f"not what their sources say: {names} (./inv observe.alerts --fix writes them)", Code.FINDINGS)
+        raise Stop(f"not what their sources say: {names}", Code.FINDINGS, "./inv observe.alerts --fix")
     return "current"
 
 

@@ -20,6 +20,8 @@ from tasks.lib.observe.ranges import Prometheus, Series
 from tasks.lib.observe.snapshot_page import Drawn, Mark
 from tasks.lib.settings import Environment, Observe
 
+SINCE = "./inv observe.snapshot --since 4h"
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -100,9 +102,9 @@ def duration(text: str) -> timedelta:
     try:
         span = moments.duration(text)
     except ValueError as error:
-        raise Stop(f"--since: {error}", Code.USAGE) from error
+        raise Stop(f"--since: {error}", Code.USAGE, SINCE) from error
     if not timedelta(minutes=1) <= span <= timedelta(days=90):
-        raise Stop("--since: from 1m to 90d", Code.USAGE)
+        raise Stop("--since: from 1m to 90d", Code.USAGE, SINCE)
     return span
 
 

@@ -177,7 +177,7 @@ def known() -> Mapping[str, AnyPin]:
 def pin(name: str) -> AnyPin:
     """The row of this name. Raises Stop (2) naming the known ones."""
     if name not in known():
-        raise Stop(f"no external program '{name}'; known: {', '.join(known())}", Code.USAGE)
+        raise Stop(f"no external program '{name}'; known: {', '.join(known())}", Code.USAGE, "./inv tools.list")
     return known()[name]
 
 
@@ -190,7 +190,7 @@ def chosen(only: str = "", group: str = "") -> list[AnyPin]:
     rows = [pin(name.strip()) for name in only.split(",") if name.strip()] if only else able
     groups = sorted({row.group for row in known().values()})
     if group and group not in groups:
-        raise Stop(f"no group '{group}'; known: {', '.join(groups)}", Code.USAGE)
+        raise Stop(f"no group '{group}'; known: {', '.join(groups)}", Code.USAGE, "./inv tools.list")
     return [row for row in rows if not group or row.group == group]
 
 
