@@ -66,9 +66,14 @@ def when_ready(server):  # type: ignore[no-untyped-def]
 
 
 def post_fork(_server, _worker):  # type: ignore[no-untyped-def]
-    """Threads do not survive a fork: each worker sends for itself."""
+    """A worker told to stop while it still boots ends at once: by gunicorn it would miss that and be waited for.
+
+    Threads do not survive a fork: each worker sends for itself.
+    """
     from slipway_service import signals
 
+    for quick in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(quick, lambda *_: sys.exit(0))
     signals.start(_config.collector, _config.revision)
 
 

@@ -138,3 +138,20 @@ def test_an_interrupt_does_not_wait_for_what_the_interrupted_code_holds(tmp_path
     line = [sys.executable, "-c", IN_SUBMIT]
     settings = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     assert subprocess.run(line, cwd=SERVICE, timeout=20, env=settings).returncode == 0
+
+
+IN_BOOT = """
+import os, runpy, signal, sys
+asked = signal.Signals(int(sys.argv[1]))
+signal.signal(asked, lambda *_: None)  # as the parent's, which only notes it for itself
+runpy.run_path("gunicorn.conf.py")["post_fork"](None, None)
+os.kill(os.getpid(), asked)
+sys.exit("it boots on")
+"""
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_worker_told_to_stop_while_it_boots_is_not_waited_for(tmp_path: Path, asked: signal.Signals) -> None:
+    line = [sys.executable, "-c", IN_BOOT, str(int(asked))]
+    settings = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    assert subprocess.run(line, cwd=SERVICE, timeout=20, env=settings).returncode == 0
