@@ -151,7 +151,7 @@ def test_the_processor_time_of_each_worker_is_sent(sending: Server, collector: C
         sums = [m.sum for _, m in collector.metrics if m.name == "process.cpu.time"]
         return {plain(p.attributes)["cpu.mode"]: p.as_double for s in sums for p in s.data_points}
 
-    assert collector.wait(used)["user"] > 0
+    collector.wait(lambda: used().get("user"))  # at first perhaps none: the kernel counts in hundredths of a second
     assert set(used()) == {"user", "system"}
 
 
