@@ -11,12 +11,12 @@ from tasks.lib import words
 @task(auto_shortflags=False, help={"env": words.ENV})
 def install(c: Context, env: str = "local") -> None:
     """Install Argo CD's project and ApplicationSet in the cluster."""
-    from tasks.lib import argo, kube, settings, target, terminal
+    from tasks.lib import applicationset, kube, settings, target, terminal
 
     here = target.of(c, settings.load(env))
     cluster = kube.connect(here)
     with kube.answering(here):
-        changed = argo.install(c, here, cluster)
+        changed = applicationset.install(c, here, cluster)
     terminal.good("installed" if changed else "already as it should be")
 
 

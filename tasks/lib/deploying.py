@@ -6,7 +6,7 @@ import time
 
 from invoke.context import Context
 
-from tasks.lib import argo, arrival, delivery, desired, guards, history, kube, publish, smoke, terminal
+from tasks.lib import applicationset, argo, arrival, delivery, desired, guards, history, kube, publish, smoke, terminal
 from tasks.lib import target as targets
 from tasks.lib.arrival import NotArrived
 from tasks.lib.delivery import Delivery
@@ -33,7 +33,7 @@ def deploy(c: Context, env: Environment, sha: str, yes: bool = False, reason: st
     if before.release != release and env.ask:
         terminal.confirm(f"Deploy {sha[:12]} to {env.name}?", yes)
     with kube.answering(d.target):
-        argo.install(c, d.target, d.cluster)
+        applicationset.install(c, d.target, d.cluster)
     again = f"./inv deploy --env {env.name} --release {sha[:12]}, or ./inv rollback --env {env.name}"
     with delivery.interruptible(d, again):
         with terminal.step("Bump the release lines"):

@@ -9,7 +9,7 @@ from functools import partial
 
 from invoke.context import Context
 
-from tasks.lib import argo, delivery, deploying, desired, guards, history, kube, smoke, terminal
+from tasks.lib import applicationset, argo, delivery, deploying, desired, guards, history, kube, smoke, terminal
 from tasks.lib import promotion_rules as rules
 from tasks.lib.arrival import NotArrived
 from tasks.lib.delivery import Delivery
@@ -46,7 +46,7 @@ def promote(
     if state.release != wanted and env.ask:
         terminal.confirm(f"Promote {wanted.revision[:12]} from {source.name} to {env.name}?", yes)
     with kube.answering(d.target):
-        argo.install(c, d.target, d.cluster)
+        applicationset.install(c, d.target, d.cluster)
     line = f"./inv promote --from {source.name} --to {env.name} --release {wanted.revision[:12]}"
     with delivery.interruptible(d, f"{line}, or ./inv rollback --env {env.name}"):
         with terminal.step("Commit the promotion"):

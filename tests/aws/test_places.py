@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from invoke.context import Context
 
-from tasks.lib import argo, paths, registry, settings, target
+from tasks.lib import applicationset, paths, registry, settings, target
 from tasks.lib.errors import Code, Stop
 from tasks.lib.settings import EksCluster, Environment
 from tests.aws.counterparts import ACCOUNT, OTHER
@@ -91,5 +91,5 @@ def test_clusters_of_one_name_in_two_accounts_are_two(tmp_path: Path) -> None:
     same = load(tmp_path, EKS.format(registry=ECR, account=ACCOUNT), "same")
     assert isinstance(one.cluster, EksCluster)
     assert one.cluster == two.cluster
-    assert argo._place(one) == argo._place(same)
-    assert argo._place(one) != argo._place(two)
+    assert applicationset._place(one) == applicationset._place(same)
+    assert applicationset._place(one) != applicationset._place(two)

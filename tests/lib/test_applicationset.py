@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from invoke.context import Context
 
-from tasks.lib import argo
+from tasks.lib import applicationset
 from tasks.lib.errors import Code, Stop
 from tasks.lib.settings import Environment, LabCluster
 from tasks.lib.target import Target
@@ -23,7 +23,7 @@ class Api:
         self.url, self.listed = url, listed
 
     def argo(self, plural: str, name: str) -> dict[str, Any]:
-        assert (plural, name) == ("applicationsets", argo.APPLICATION_SET)
+        assert (plural, name) == ("applicationsets", applicationset.NAME)
         matching = {"matchExpressions": [{}, {"values": self.listed}]}
         return {"metadata": {}, "spec": {"generators": [{"git": {"repoURL": self.url}, "selector": matching}]}}
 
@@ -37,15 +37,15 @@ def here() -> Target:
 def test_a_cluster_that_another_repository_delivers_to_is_not_taken_over(c: Context, here: Target) -> None:
     theirs = "git://127.0.0.1/theirs.git"
     with pytest.raises(Stop) as stop:
-        argo.install(c, here, Api(theirs, ["shop"]))  # type: ignore[arg-type]
+        applicationset.install(c, here, Api(theirs, ["shop"]))  # type: ignore[arg-type]
     assert stop.value.code == Code.REFUSED
     assert theirs in stop.value.sentence
     assert "--cascade=orphan" in stop.value.fix
 
 
 def test_environments_that_only_the_cluster_knows_stay(here: Target) -> None:
-    there = Api(URL, ["of-another-branch"]).argo("applicationsets", argo.APPLICATION_SET)
-    listed = argo._listed(here, there)
-    (_, made) = argo.manifests(here, listed)
+    there = Api(URL, ["of-another-branch"]).argo("applicationsets", applicationset.NAME)
+    listed = applicationset._listed(here, there)
+    (_, made) = applicationset.manifests(here, listed)
     names = made["spec"]["generators"][0]["selector"]["matchExpressions"][1]["values"]
     assert {"of-another-branch", "shop"} <= set(names)
