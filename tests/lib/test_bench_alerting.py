@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from invoke.context import Context
 
-from tasks.lib.bench import alerting, measuring
+from tasks.lib.bench import alert_lab, alerting, measuring
 from tasks.lib.bench.alerting import Times, Waits
 from tasks.lib.bench.rows import Row
 from tasks.lib.bench.stage import Stage
 from tasks.lib.errors import Code, Stop
-from tasks.lib.observe.files import FOLDER
+from tasks.lib.observe.files import FOLDER, load
 
 SHORT = Times(
     scrape=1,
@@ -45,6 +45,30 @@ def test_without_a_fault_nothing_is_measured(c: Context, monkeypatch: pytest.Mon
 def test_what_is_shipped_makes_an_alert_wait_160_s_at_most() -> None:
     assert alerting.waited_for(FOLDER, 15) == Waits(scrape=15, interval=15, hold=120, group=10)
     assert alerting.waited_for(FOLDER, 15).total == 160
+
+
+def test_outside_production_messages_are_collected_longer() -> None:
+    assert alerting.waited_for(FOLDER, 15, 'severity="critical"') == Waits(scrape=15, interval=15, hold=120, group=30)
+    with pytest.raises(Stop, match="no HighErrorRate with a route for severity"):
+        alerting.waited_for(FOLDER, 15, 'severity="none"')
+
+
+def test_in_the_lab_other_messages_do_not_count() -> None:
+    came: alerting.Messages = queue.Queue()
+    names = ("DeployFailed in bench-1", "HighErrorRate in other", "HighErrorRate in bench-1")
+    for moment, name in enumerate(names, start=1):
+        came.put((float(moment), {"attachments": [{"title": f"{name} (critical)"}]}))
+    assert alert_lab._told(came, "HighErrorRate in bench-1", 1) == 3.0
+    with pytest.raises(Stop, match="no message 'HighErrorRate in bench-1' after 0 s"):
+        alert_lab._told(came, "HighErrorRate in bench-1", 0.01)
+
+
+def test_a_drill_leaves_the_release_and_other_values_as_they_are(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text('{"release": {"tag": "a"}, "values": {"service": {"type": "NodePort"}}}')
+    alert_lab._edit(file, {"errors": 1})
+    assert load(file) == {"release": {"tag": "a"}, "values": {"service": {"type": "NodePort"}, "faults": {"errors": 1}}}
+    assert '"tag": "a"' in file.read_text(), "the raw script of another row finds its line by these quotes"
 
 
 def test_another_message_is_not_taken_for_it() -> None:

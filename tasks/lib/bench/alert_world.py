@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ Messages = queue.Queue[tuple[float, dict[str, Any]]]
 
 
 @contextmanager
-def channel() -> Iterator[tuple[str, Messages]]:
-    """An incoming webhook shaped like Slack's, and what came when."""
+def channel(address: str = LOOPBACK) -> Iterator[tuple[str, Messages]]:
+    """An incoming webhook shaped like Slack's at this address of the machine, and what came when."""
     came: Messages = queue.Queue()
 
     class Receiver(BaseHTTPRequestHandler):
@@ -43,10 +43,10 @@ def channel() -> Iterator[tuple[str, Messages]]:
         def log_message(self, *_: object) -> None:
             """Says nothing."""
 
-    server = ThreadingHTTPServer((LOOPBACK, 0), Receiver)
+    server = ThreadingHTTPServer((address, 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://{LOOPBACK}:{server.server_address[1]}/hook", came
+        yield f"http://{address}:{server.server_address[1]}/hook", came
     finally:
         server.shutdown()
         server.server_close()
@@ -74,9 +74,10 @@ def program(c: Context, name: str, url: str, config: Path) -> Iterator[None]:
 
 @dataclass
 class Callers:
-    """People who use the service. url: where they go from now on."""
+    """People who use the service. url: where they go from now on; failed: the moment of their first error, once."""
 
     url: str
+    failed: queue.Queue[float] = field(default_factory=lambda: queue.Queue(maxsize=1))
 
 
 @contextmanager
@@ -88,8 +89,9 @@ def calling(url: str) -> Iterator[Callers]:
 
     def call() -> None:
         while not ended.wait(1 / CALLS_PER_SECOND):
-            with suppress(requests.RequestException):
-                requests.get(there.url + service.PATH, timeout=10)
+            with suppress(requests.RequestException, queue.Full):
+                if requests.get(there.url + service.PATH, timeout=10).status_code >= 500:
+                    there.failed.put_nowait(time.monotonic())
 
     thread = threading.Thread(target=call, daemon=True)
     thread.start()
@@ -100,13 +102,19 @@ def calling(url: str) -> Iterator[Callers]:
         thread.join(15)
 
 
-def scraped(prometheus: str, seconds: float) -> None:
-    """Waits until both pods were scraped twice: before that there is no rate."""
+def scraped(prometheus: str, seconds: float, labels: str = "") -> None:
+    """Waits until two pods with these labels were scraped twice: before, there is no rate. Raises Stop (4)."""
     import requests
+    from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
-    query = {"query": 'count(count_over_time(up{job="slipway-service"}[10m]) >= 2) == 2'}
-    end = time.monotonic() + seconds
-    while not requests.get(f"{prometheus}/api/v1/query", params=query, timeout=10).json()["data"]["result"]:
-        if time.monotonic() > end:
-            raise Stop("Prometheus did not scrape the service", Code.COULD_NOT_RUN)
-        time.sleep(0.5)
+    query = f'count(count_over_time(up{{job="slipway-service"{labels}}}[10m]) >= 2) >= 2'
+
+    def unknown() -> bool:
+        answer = requests.get(f"{prometheus}/api/v1/query", params={"query": query}, timeout=10)
+        return not answer.json()["data"]["result"]
+
+    again = retry_if_result(bool) | retry_if_exception_type(requests.RequestException)
+    try:
+        Retrying(retry=again, stop=stop_after_delay(seconds), wait=wait_fixed(0.5))(unknown)
+    except RetryError:
+        raise Stop("Prometheus did not scrape the service", Code.COULD_NOT_RUN) from None

@@ -22,6 +22,7 @@ from tasks.lib.observe import files, rules
 from tasks.lib.observe.files import FOLDER
 
 ALERT = "HighErrorRate"
+PRODUCTION = ('severity="critical"', 'environment="production"')
 FAULT = {"SLIPWAY_FAULT_ERRORS": "1"}
 LIMIT = 1.2
 START_SECONDS = 60
@@ -91,16 +92,21 @@ def alert(stage: Stage, times: Times = Times()) -> Row:
     )
 
 
-def waited_for(folder: Path, scrape: float) -> Waits:
-    """What this folder's rule and route make the alert wait for. Raises Stop (4) when they are not there."""
+def waited_for(folder: Path, scrape: float, *matchers: str) -> Waits:
+    """What this folder's rule and route make the alert wait for. Raises Stop (4) when they are not there.
+
+    matchers: of the route; default: production's.
+    """
+    wanted = set(matchers or PRODUCTION)
+    top = files.load(folder / "alertmanager" / "alertmanager.yaml")["route"]
     for group in files.model(rules.RuleFile, folder / "rules" / "service.yaml").groups:
         for rule in group.rules:
             if rule.alert == ALERT:
-                for route in files.load(folder / "alertmanager" / "alertmanager.yaml")["route"]["routes"]:
-                    if {'severity="critical"', 'environment="production"'} == set(route["matchers"]):
-                        found = (group.interval, rule.wait, route["group_wait"])
+                for route in top["routes"]:
+                    if wanted == set(route["matchers"]):
+                        found = (group.interval, rule.wait, route.get("group_wait", top["group_wait"]))
                         return Waits(scrape, *(moments.duration(text).total_seconds() for text in found))
-    raise Stop(f"alerts/ has no {ALERT} with a route for production", Code.COULD_NOT_RUN)
+    raise Stop(f"alerts/ has no {ALERT} with a route for {' and '.join(sorted(wanted))}", Code.COULD_NOT_RUN)
 
 
 def _configure(folder: Path, times: Times, scrape: int, hook: str, receiver: str, urls: Sequence[str]) -> None:

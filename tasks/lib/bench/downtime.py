@@ -45,7 +45,7 @@ def downtime(stage: Stage) -> Row:
 
 def _run(stage: Stage, old: str, new: str, rounds: int) -> tuple[Load, float]:
     began = time.monotonic()
-    with under_load(stage.c, f"http://127.0.0.1:{_port(stage)}{PATH}") as load:
+    with under_load(stage.c, f"http://127.0.0.1:{port(stage)}{PATH}") as load:
         time.sleep(2)
         for _ in range(rounds):
             stage.deploy(new)
@@ -54,6 +54,7 @@ def _run(stage: Stage, old: str, new: str, rounds: int) -> tuple[Load, float]:
     return load, time.monotonic() - began
 
 
-def _port(stage: Stage) -> str:
+def port(stage: Stage) -> str:
+    """The node port of the stage's service, on loopback."""
     words = ("service", "slipway-service", "--output=jsonpath={.spec.ports[0].nodePort}")
     return stage.user.kubectl("get", "--namespace", stage.namespace, *words)

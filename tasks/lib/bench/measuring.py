@@ -7,7 +7,19 @@ from collections.abc import Callable, Sequence
 from invoke.context import Context
 
 from tasks.lib import terminal
-from tasks.lib.bench import alerting, building, downtime, listing, platform, scanning, signals, sizes, verifying, way
+from tasks.lib.bench import (
+    alert_lab,
+    alerting,
+    building,
+    downtime,
+    listing,
+    platform,
+    scanning,
+    signals,
+    sizes,
+    verifying,
+    way,
+)
 from tasks.lib.bench.rows import Row
 from tasks.lib.bench.stage import Stage
 from tasks.lib.errors import Code, Stop
@@ -32,6 +44,7 @@ MEASURES: dict[str, Callable[[Stage], Row]] = {
     "warm": way.warm,
     "memory": platform.memory,
     "downtime": downtime.downtime,
+    "alert-lab": alert_lab.alert,  # the monitoring stays
     "lab-up": platform.lab_up,
 }
 
@@ -40,7 +53,9 @@ def choose(names: Sequence[str]) -> list[str]:
     """The rows of these names in the order of a run; all when none is named. Raises Stop (2) for unknown ones."""
     unknown = sorted(set(names) - set(MEASURES))
     if unknown:
-        raise Stop(f"unknown rows {', '.join(unknown)}; there are: {', '.join(MEASURES)}", Code.USAGE)
+        raise Stop(
+            f"unknown rows {', '.join(unknown)}; there are: {', '.join(MEASURES)}", Code.USAGE, "./inv bench --row list"
+        )
     return [name for name in MEASURES if name in names or not names]
 
 
