@@ -171,15 +171,16 @@ def ensure_loaded(engine: Engine, sha: str, image_id: str) -> None:
 
 
 def push(engine: Engine, sha: str, repository: str, there: bool = False) -> str:
-    """Pushes `<sha>` and `latest`; returns the digest that the engine was told. Raises Stop (4) when that fails.
+    """Pushes `<sha>` and `latest`; returns the digest that `<sha>` got. Raises Stop (4) when that fails.
 
-    there: the registry has this image under `<sha>` already, and only `latest` is moved.
+    there: the registry has this image under `<sha>` already, and only `latest` is moved; then ''.
     """
-    return push_as(engine, reference(sha), repository, ("latest",) if there else (sha, "latest"))
+    digest = push_as(engine, reference(sha), repository, ("latest",) if there else (sha, "latest"))
+    return "" if there else digest
 
 
 def push_as(engine: Engine, name: str, repository: str, tags: Sequence[str]) -> str:
-    """Pushes an image of the engine under tags; returns the digest that the engine was told. Raises Stop (4)."""
+    """Pushes an image of the engine under tags; returns the digest that the first of them got. Raises Stop (4)."""
     from docker.errors import APIError
 
     own = registry.own_login(repository)
@@ -200,5 +201,6 @@ def push_as(engine: Engine, name: str, repository: str, tags: Sequence[str]) -> 
                 raise registry.refusal(step, repository, wrong) or Stop(
                     f"{step}: {wrong}", Code.COULD_NOT_RUN, "docker login, or ./inv doctor"
                 )
-            digest = next((line["aux"]["Digest"] for line in lines if "aux" in line), digest)
+            # The first tag's: another release that is pushed now may have the engine's `latest`.
+            digest = digest or next((line["aux"]["Digest"] for line in lines if "aux" in line), "")
     return digest

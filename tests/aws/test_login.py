@@ -219,7 +219,8 @@ def _answer(connection: socket.socket, logins: list[dict[str, str]]) -> None:
             body = b'{"ApiVersion": "1.43", "Id": "sha256:1"}'
             if b"/push?" in line:
                 logins.append(json.loads(base64.urlsafe_b64decode(headers["x-registry-auth"])))
-                body = b'{"aux": {"Tag": "x", "Digest": "sha256:2"}}'
+                digest = b"of-another-push" if b"tag=latest" in line else b"sha256:2"
+                body = b'{"aux": {"Tag": "x", "Digest": "%s"}}' % digest
             status = 201 if b"/tag?" in line else 200
             head = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
             connection.sendall(head % (status, len(body)) + body)
@@ -239,7 +240,7 @@ def test_the_docker_sdk_is_given_the_login_with_each_push(
         engine = Engine(docker_host=f"unix://{path}")
         assert image.push(engine, SHA, here.repository) == "sha256:2"
         assert len(seen) == 2
-        assert image.push(engine, SHA, here.repository, there=True) == "sha256:2"
+        assert image.push(engine, SHA, here.repository, there=True) == ""
         server.shutdown(socket.SHUT_RDWR)
     assert [(one["username"], one["password"]) for one in seen] == [("AWS", PASSWORD)] * 3
 

@@ -61,7 +61,7 @@ def test_beginning_again_adds_and_forgets_nothing() -> None:
 @pytest.mark.parametrize(
     ("names", "says", "fix"),
     [
-        ("stagin", "unknown environment 'stagin'", ""),
+        ("stagin", "unknown environment 'stagin'", "./inv status"),
         ("local", "local runs in the lab anyway", "./inv deploy --env local"),
         (
             "production",

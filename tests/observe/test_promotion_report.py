@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import pytest
 
 import tasks.promotion
-from tasks.lib import argo, deploying, desired, paths, promotion, promotion_rules, settings, target
+from tasks.lib import applicationset, deploying, desired, paths, promotion, promotion_rules, settings, target
 from tasks.lib.arrival import NotArrived
 from tasks.lib.errors import Code, Stop
 from tasks.lib.history import Action
@@ -52,7 +52,7 @@ def clusters(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> Clusters:
     monkeypatch.setattr(target, "of", lambda _, env, **__: pair[env.name].target)
     for module in (promotion, deploying):
         monkeypatch.setattr(module.argo, "look_at_git", lambda *_: None)
-    monkeypatch.setattr(argo, "install", lambda *_: None)
+    monkeypatch.setattr(applicationset, "install", lambda *_: None)
     monkeypatch.setattr(promotion.kube, "answering", lambda *_: nullcontext())
     monkeypatch.setattr(promotion_rules, "record", lambda *_: None)
     return here
