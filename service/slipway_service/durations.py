@@ -120,8 +120,11 @@ class Exporter(OTLPMetricExporter):
         told = self._durations.told(temporality)
         if told.data.data_points:
             (measured,) = metrics_data.resource_metrics
-            scopes = [*measured.scope_metrics, ScopeMetrics(self._scope, [told], "")]
-            metrics_data = MetricsData([ResourceMetrics(measured.resource, scopes, measured.schema_url)])
+            # Of two entries for one scope the SDK's encoder sends only the last.
+            scopes = {one.scope: one for one in measured.scope_metrics}
+            own = scopes[self._scope].metrics if self._scope in scopes else []
+            scopes[self._scope] = ScopeMetrics(self._scope, [*own, told], "")
+            metrics_data = MetricsData([ResourceMetrics(measured.resource, [*scopes.values()], measured.schema_url)])
         return super().export(metrics_data, timeout_millis, **kwargs)
 
 

@@ -29,8 +29,8 @@ def test_version_and_index_name_the_release(start: Start) -> None:
     assert {"/", "/health", "/ready", "/api/time", "/version", "/metrics"} == set(index["endpoints"])
 
 
-def test_what_is_not_known_is_null(start: Start) -> None:
-    version = start().get("/version").json()
+def test_what_is_not_known_is_null(service: Server) -> None:
+    version = service.get("/version").json()
     assert (version["commit"], version["build_time"], version["image_digest"]) == (None, None, None)
 
 
@@ -40,8 +40,8 @@ def test_the_image_outranks_what_the_deployment_claims(start: Start) -> None:
     assert server.wait_for_line("another revision")["level"] == "ERROR"
 
 
-def test_time_in_a_zone(start: Start) -> None:
-    answer = start().get("/api/time?zone=Europe/Berlin")
+def test_time_in_a_zone(service: Server) -> None:
+    answer = service.get("/api/time?zone=Europe/Berlin")
     told = datetime.fromisoformat(answer.json()["time"])
     assert answer.status == 200
     assert abs((datetime.now(timezone.utc) - told).total_seconds()) < 5
@@ -50,40 +50,37 @@ def test_time_in_a_zone(start: Start) -> None:
     assert answer.json()["utc_offset_seconds"] == offset.total_seconds()
 
 
-def test_bad_zones_are_problems(start: Start) -> None:
-    server = start()
+def test_bad_zones_are_problems(service: Server) -> None:
     queries = ["", "?zone=", "?zone=Nowhere/Atlantis", "?zone=../../etc/passwd", "?zone=/etc/localtime"]
     queries += ["?zone=europe/berlin", "?zone=UTC&zone=Europe/Berlin", "?zone=" + "x" * 2000, "?zone=%00", "?zone=%ff"]
     for query in queries:
-        answer = server.get("/api/time" + query)
+        answer = service.get("/api/time" + query)
         assert answer.status == 400, query
         assert answer.headers["content-type"] == "application/problem+json"
         problem = answer.json()
         assert (problem["type"], problem["title"], problem["status"]) == ("about:blank", "Bad Request", 400)
         assert problem["instance"] == "/api/time"
         assert problem["detail"]
-    assert server.get("/api/time?zone=UTC").status == 200
+    assert service.get("/api/time?zone=UTC").status == 200
 
 
-def test_unknown_path_and_method_are_problems(start: Start) -> None:
-    server = start()
-    missing = server.get("/nothing")
+def test_unknown_path_and_method_are_problems(service: Server) -> None:
+    missing = service.get("/nothing")
     assert (missing.status, missing.headers["content-type"]) == (404, "application/problem+json")
-    refused = server.get("/health", method="POST")
+    refused = service.get("/health", method="POST")
     assert (refused.status, refused.headers["content-type"]) == (405, "application/problem+json")
     assert "GET" in refused.headers["allow"]
 
 
-def test_request_ids(start: Start) -> None:
-    server = start()
-    kept = server.get("/", {"X-Request-ID": "trace-1.a:b_c"})
+def test_request_ids(service: Server) -> None:
+    kept = service.get("/", {"X-Request-ID": "trace-1.a:b_c"})
     assert kept.headers["x-request-id"] == "trace-1.a:b_c"
-    assert server.wait_for_line('"request_id": "trace-1.a:b_c"')["endpoint"] == "/"
+    assert service.wait_for_line('"request_id": "trace-1.a:b_c"')["endpoint"] == "/"
     for hostile in ('a"b', "x" * 129, "a b", "-rf", "é".encode().decode("latin-1"), ""):
-        given = server.get("/nothing", {"X-Request-ID": hostile})
+        given = service.get("/nothing", {"X-Request-ID": hostile})
         assert len(given.headers["x-request-id"]) == 32, hostile
         assert given.json()["request_id"] == given.headers["x-request-id"]
-    assert server.get("/").headers["x-request-id"] != server.get("/").headers["x-request-id"]
+    assert service.get("/").headers["x-request-id"] != service.get("/").headers["x-request-id"]
 
 
 @pytest.mark.slow

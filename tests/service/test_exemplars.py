@@ -84,10 +84,9 @@ def test_the_classic_text_has_none_and_still_parses(start: Start, collector: Col
     assert list(classic.text_string_to_metric_families(text))
 
 
-def test_without_a_collector_there_are_no_traces_to_point_to(start: Start) -> None:
-    server = start()
-    server.get("/api/time?zone=UTC", {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"})
-    assert not [s for s in buckets(server) if s.exemplar]
+def test_without_a_collector_there_are_no_traces_to_point_to(service: Server) -> None:
+    service.get("/api/time?zone=UTC", {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"})
+    assert not [s for s in buckets(service) if s.exemplar]
 
 
 def test_values_fall_into_their_buckets() -> None:

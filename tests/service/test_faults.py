@@ -13,12 +13,11 @@ Start = Callable[..., Server]
 WATCHED = ("/health", "/ready", "/version", "/metrics")
 
 
-def test_all_are_off_by_default(start: Start) -> None:
-    server = start()
+def test_all_are_off_by_default(service: Server) -> None:
     began = time.monotonic()
-    assert {server.get(path).status for path in (*WATCHED, "/", "/api/time?zone=UTC") for _ in range(5)} == {200}
+    assert {service.get(path).status for path in (*WATCHED, "/", "/api/time?zone=UTC") for _ in range(5)} == {200}
     assert time.monotonic() - began < 5
-    assert not [line for line in server.lines() if "fault" in line["message"]]
+    assert not [line for line in service.lines() if "fault" in line["message"]]
 
 
 def test_unready(start: Start) -> None:

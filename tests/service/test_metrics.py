@@ -102,12 +102,11 @@ def test_hostile_requests_do_not_grow_the_label_set(start: Start) -> None:
     assert len(new) < 30
 
 
-def test_openmetrics_when_asked_for(start: Start) -> None:
-    server = start()
-    server.get("/api/time?zone=UTC")
+def test_openmetrics_when_asked_for(service: Server) -> None:
+    service.get("/api/time?zone=UTC")
     prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5"
     for accept in (OPENMETRICS, prometheus, "application/openmetrics-text"):
-        answer = server.get("/metrics", {"Accept": accept})
+        answer = service.get("/metrics", {"Accept": accept})
         assert answer.headers["content-type"] == openmetrics.exposition.CONTENT_TYPE_LATEST
         families = {f.name: f for f in openmetrics_parser.text_string_to_metric_families(answer.body.decode())}
         assert set(families) == {"app_requests", "app_request_latency_seconds"}
@@ -115,11 +114,10 @@ def test_openmetrics_when_asked_for(start: Start) -> None:
         assert families["app_request_latency_seconds"].type == "histogram"
 
 
-def test_openmetrics_is_what_the_client_library_writes_by_default(start: Start) -> None:
-    server = start()
+def test_openmetrics_is_what_the_client_library_writes_by_default(service: Server) -> None:
     for path in ("/api/time?zone=UTC", "/nothing", "/api/time"):
-        server.get(path)
-    body = server.get("/metrics", {"Accept": OPENMETRICS}).body
+        service.get(path)
+    body = service.get("/metrics", {"Accept": OPENMETRICS}).body
     families = list(openmetrics_parser.text_string_to_metric_families(body.decode()))
 
     class Again(Collector):
@@ -131,14 +129,13 @@ def test_openmetrics_is_what_the_client_library_writes_by_default(start: Start) 
     assert openmetrics.exposition.generate_latest(registry) == body
 
 
-def test_classic_text_otherwise(start: Start) -> None:
-    server = start()
+def test_classic_text_otherwise(service: Server) -> None:
     for accept in ("", "*/*", "text/plain", "text/html", "application/json"):
-        answer = server.get("/metrics", {"Accept": accept})
+        answer = service.get("/metrics", {"Accept": accept})
         assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
         families = {f.name: f.type for f in classic.text_string_to_metric_families(answer.body.decode())}
         assert families == {"app_requests": "counter", "app_request_latency_seconds": "histogram"}
-    assert server.get("/metrics", {"Accept": "application/openmetrics-text; version=x"}).status == 200
+    assert service.get("/metrics", {"Accept": "application/openmetrics-text; version=x"}).status == 200
 
 
 def test_the_numbers_are_those_of_the_client_library(start: Start) -> None:
@@ -154,21 +151,21 @@ def test_the_numbers_are_those_of_the_client_library(start: Start) -> None:
     assert {key: ours[key] for key in asked} == pytest.approx({key: theirs[key] for key in asked})
 
 
-def test_names_and_labels_are_the_promised_ones(start: Start) -> None:
-    seen = samples(start())
+def test_names_and_labels_are_the_promised_ones(service: Server) -> None:
+    seen = samples(service)
     assert {tuple(sorted(s.labels)) for s in seen if s.name == "app_requests_total"} == {
         ("endpoint", "method", "status")
     }
     assert {tuple(sorted(s.labels)) for s in seen if s.name == "app_request_latency_seconds_sum"} == {("endpoint",)}
 
 
-def test_the_objectives_300_ms_is_a_bucket_and_costs_no_series(start: Start) -> None:
-    of_one_route = {s.labels["le"] for s in samples(start()) if s.labels.get("endpoint") == "/" and "le" in s.labels}
+def test_the_objectives_300_ms_is_a_bucket_and_costs_no_series(service: Server) -> None:
+    of_one_route = {s.labels["le"] for s in samples(service) if s.labels.get("endpoint") == "/" and "le" in s.labels}
     assert "0.3" in of_one_route
     assert len(of_one_route) == len(Histogram.DEFAULT_BUCKETS)
 
 
-def test_series_exist_before_the_first_error(start: Start) -> None:
-    seen = samples(start())
+def test_series_exist_before_the_first_error(service: Server) -> None:
+    seen = samples(service)
     zeros = {s.labels["endpoint"]: s.value for s in seen if s.labels.get("status") == "500"}
     assert zeros == dict.fromkeys(["/", "/api/time", "/health", "/ready", "/version", "/metrics"], 0.0)

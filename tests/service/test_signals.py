@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from tests.service import collector as collectors
 from tests.service.collector import Collector, plain
+from tests.service.conftest import instances
 from tests.service.harness import SERVICE, Server, ask
 
 Start = Callable[..., Server]
@@ -22,6 +24,14 @@ SHA = "c" * 40
 PER_SECOND = 20  # traces that a worker starts by itself
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=x"}
+QUICK = {
+    "SLIPWAY_REVISION": SHA,
+    "OTEL_BSP_SCHEDULE_DELAY": "100",
+    "OTEL_BLRP_SCHEDULE_DELAY": "100",
+    "OTEL_METRIC_EXPORT_INTERVAL": "200",
+    "OTEL_EXPORTER_OTLP_HEADERS": "x-token=abc",
+    "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
+}
 
 
 @pytest.fixture
@@ -34,15 +44,22 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture
 def sending(start: Start, collector: Collector) -> Server:
     """An instance that sends quickly to `collector`."""
-    return start(
-        SLIPWAY_REVISION=SHA,
-        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
-        OTEL_BSP_SCHEDULE_DELAY="100",
-        OTEL_BLRP_SCHEDULE_DELAY="100",
-        OTEL_METRIC_EXPORT_INTERVAL="200",
-        OTEL_EXPORTER_OTLP_HEADERS="x-token=abc",
-        OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=test",
-    )
+    return start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Collector]]:
+    """Such an instance and its collector for all tests that ask with a trace of their own, and count nothing."""
+    running, end = collectors.serve()
+    with instances(tmp_path_factory.mktemp("signals")) as start:
+        yield start(OTEL_EXPORTER_OTLP_ENDPOINT=running.endpoint, **QUICK), running
+    end()
+
+
+def sampled(request: str) -> tuple[str, dict[str, str]]:
+    """A new trace, and the headers of a request with this id that belongs to it."""
+    trace = uuid.uuid4().hex
+    return trace, {"traceparent": f"00-{trace}-{PARENT}-01", "tracestate": "vendor=x", "X-Request-ID": request}
 
 
 def processes(server: Server) -> list[int]:
@@ -54,9 +71,11 @@ def spans_of(collector: Collector, trace: str) -> list[Any]:
     return [span for _, span in collector.spans if span.trace_id.hex() == trace]
 
 
-def test_a_span_continues_the_callers_trace(sending: Server, collector: Collector) -> None:
-    sending.get("/api/time?zone=UTC", {**SAMPLED, "X-Request-ID": "r-1"})
-    (span,) = collector.wait(lambda: spans_of(collector, TRACE))
+def test_a_span_continues_the_callers_trace(shared: tuple[Server, Collector]) -> None:
+    service, collector = shared
+    trace, headers = sampled("r-1")
+    service.get("/api/time?zone=UTC", headers)
+    (span,) = collector.wait(lambda: spans_of(collector, trace))
     assert span.parent_span_id.hex() == PARENT
     assert span.trace_state == "vendor=x"
     assert (span.name, span.kind, span.status.code) == ("GET /api/time", 2, 0)
@@ -68,14 +87,15 @@ def test_a_span_continues_the_callers_trace(sending: Server, collector: Collecto
     assert attributes["slipway.request_id"] == "r-1"
 
 
-def test_the_resource_names_service_release_and_worker(sending: Server, collector: Collector) -> None:
-    sending.get("/api/time?zone=UTC")
+def test_the_resource_names_service_release_and_worker(shared: tuple[Server, Collector]) -> None:
+    service, collector = shared
+    service.get("/api/time?zone=UTC")
     collector.wait(lambda: collector.spans and collector.metrics and collector.records)
     for resource, _ in (collector.spans[0], collector.metrics[0], collector.records[0]):
         assert resource["service.name"] == "slipway-service"
         assert resource["service.version"] == SHA
         assert resource["deployment.environment.name"] == "test"
-        assert int(resource["service.instance.id"].rsplit(":")[1]) in processes(sending)
+        assert int(resource["service.instance.id"].rsplit(":")[1]) in processes(service)
     assert all(headers["x-token"] == "abc" for headers in collector.headers)
     assert all(headers["content-type"] == "application/x-protobuf" for headers in collector.headers)
 
@@ -146,34 +166,41 @@ def test_a_collector_may_ask_for_differences(start: Start, collector: Collector)
     assert told() == [(1, 1)] * 3
 
 
-def test_the_processor_time_of_each_worker_is_sent(sending: Server, collector: Collector) -> None:
+def test_the_processor_time_of_each_worker_is_sent_beside_the_durations(shared: tuple[Server, Collector]) -> None:
+    service, collector = shared
+
     def used() -> dict[str, float]:
         sums = [m.sum for _, m in collector.metrics if m.name == "process.cpu.time"]
         return {plain(p.attributes)["cpu.mode"]: p.as_double for s in sums for p in s.data_points}
 
-    collector.wait(lambda: used().get("user"))  # at first perhaps none: the kernel counts in hundredths of a second
+    # The kernel counts in hundredths of a second: one request may be too few to see.
+    collector.wait(lambda: service.get("/api/time?zone=UTC") and used().get("user"))
     assert set(used()) == {"user", "system"}
 
 
-def test_log_records_belong_to_their_span(sending: Server, collector: Collector) -> None:
-    sending.get("/api/time?zone=UTC", {**SAMPLED, "X-Request-ID": "r-2"})
-    (span,) = collector.wait(lambda: spans_of(collector, TRACE))
-    (record,) = collector.wait(lambda: [r for _, r in collector.records if r.trace_id.hex() == TRACE])
+def test_log_records_belong_to_their_span(shared: tuple[Server, Collector]) -> None:
+    service, collector = shared
+    trace, headers = sampled("r-2")
+    service.get("/api/time?zone=UTC", headers)
+    (span,) = collector.wait(lambda: spans_of(collector, trace))
+    (record,) = collector.wait(lambda: [r for _, r in collector.records if r.trace_id.hex() == trace])
     assert record.span_id == span.span_id
     assert (record.body.string_value, record.severity_text, record.severity_number) == ("request", "INFO", 9)
     attributes = plain(record.attributes)
     assert (attributes["request_id"], attributes["endpoint"], attributes["status"]) == ("r-2", "/api/time", 200)
 
 
-def test_every_line_names_release_request_and_trace(sending: Server) -> None:
-    sending.get("/api/time?zone=UTC", {**SAMPLED, "X-Request-ID": "r-3"})
-    line = sending.wait_for_line('"request_id": "r-3"')
-    assert (line["trace_id"], line["release"]) == (TRACE, SHA)
-    own = sending.wait_for_line('"path": "/nothing"') if sending.get("/nothing").status == 404 else {}
+def test_every_line_names_release_request_and_trace(shared: tuple[Server, Collector]) -> None:
+    service, _ = shared
+    trace, headers = sampled("r-3")
+    service.get("/api/time?zone=UTC", headers)
+    line = service.wait_for_line('"request_id": "r-3"')
+    assert (line["trace_id"], line["release"]) == (trace, SHA)
+    own = service.wait_for_line('"path": "/nothing"') if service.get("/nothing").status == 404 else {}
     assert len(own["trace_id"]) == 32
-    assert own["trace_id"] != TRACE
+    assert own["trace_id"] != trace
     assert len(own["request_id"]) == 32
-    lines = sending.lines()
+    lines = service.lines()
     assert {line["release"] for line in lines} == {SHA}
     assert all({"request_id", "trace_id"} <= set(line) for line in lines)
     assert all(x["request_id"] is None for x in lines if x["logger"] == "gunicorn.error")
@@ -183,20 +210,24 @@ def test_every_line_names_release_request_and_trace(sending: Server) -> None:
     "header",
     ["", "00", f"ff-{TRACE}-{PARENT}-01", f"00-{'0' * 32}-{PARENT}-01", f"00-{TRACE}-{'0' * 16}-01", "x" * 4000],
 )
-def test_a_broken_traceparent_starts_a_trace_of_its_own(sending: Server, header: str) -> None:
-    assert sending.get("/api/time?zone=UTC", {"traceparent": header, "X-Request-ID": "r-4"}).status == 200
-    assert sending.wait_for_line('"request_id": "r-4"')["trace_id"] not in (None, TRACE, "0" * 32)
+def test_a_broken_traceparent_starts_a_trace_of_its_own(shared: tuple[Server, Collector], header: str) -> None:
+    service, _ = shared
+    request = uuid.uuid4().hex
+    assert service.get("/api/time?zone=UTC", {"traceparent": header, "X-Request-ID": request}).status == 200
+    assert service.wait_for_line(f'"request_id": "{request}"')["trace_id"] not in (None, TRACE, "0" * 32)
 
 
 def test_what_the_caller_does_not_sample_is_logged_under_its_trace_and_not_sent(
-    sending: Server, collector: Collector
+    shared: tuple[Server, Collector],
 ) -> None:
-    sending.get("/api/time?zone=UTC", {"traceparent": f"00-{TRACE}-{PARENT}-00", "X-Request-ID": "r-5"})
-    assert sending.wait_for_line('"request_id": "r-5"')["trace_id"] == TRACE
-    sending.get("/")
-    collector.wait(lambda: collector.spans)
-    assert not spans_of(collector, TRACE)
-    assert f'trace_id="{TRACE}"' not in exposed(sending)
+    service, collector = shared
+    trace, later = uuid.uuid4().hex, sampled("r-6")
+    service.get("/api/time?zone=UTC", {"traceparent": f"00-{trace}-{PARENT}-00", "X-Request-ID": "r-5"})
+    assert service.wait_for_line('"request_id": "r-5"')["trace_id"] == trace
+    service.get("/", later[1])
+    collector.wait(lambda: spans_of(collector, later[0]))
+    assert not spans_of(collector, trace)
+    assert f'trace_id="{trace}"' not in exposed(service)
 
 
 def exposed(server: Server) -> str:
