@@ -115,11 +115,11 @@ def rollback(
 @task(auto_shortflags=False, help={"env": words.ENV})
 def smoke(c: Context, env: str = "local") -> None:
     """Run the smoke test against the release that should run."""
-    from tasks.lib import delivery, desired, kube, settings, smoke, terminal
+    from tasks.lib import delivery, desired, kube, settings, smoke, target, terminal
     from tasks.lib.errors import Code, Stop
 
     environment = settings.load(env)
-    d = delivery.open_(c, environment)
+    d = delivery.open_(c, environment, up=target.begun(environment))
     wanted = desired.fetch(c, d.target).release
     if not wanted:
         raise Stop(f"nothing is deployed in {env}", Code.REFUSED, f"./inv deploy --env {env}")

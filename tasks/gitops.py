@@ -49,7 +49,8 @@ def sync(c: Context, env: str = "local") -> None:
     """Ask Argo CD to look at Git now instead of at its next poll."""
     from tasks.lib import argo, kube, settings, target, terminal
 
-    here = target.of(c, settings.load(env))
+    environment = settings.load(env)
+    here = target.of(c, environment, up=target.begun(environment))
     cluster = kube.connect(here)
     with kube.answering(here):
         argo.refresh(cluster, here.env.application)
@@ -59,11 +60,11 @@ def sync(c: Context, env: str = "local") -> None:
 @task(auto_shortflags=False, help={"env": words.ENV})
 def wait(c: Context, env: str = "local") -> None:
     """Wait until the release that Git asks for has arrived."""
-    from tasks.lib import arrival, delivery, desired, settings, terminal
+    from tasks.lib import arrival, delivery, desired, settings, target, terminal
     from tasks.lib.errors import Code, Stop
 
     environment = settings.load(env)
-    d = delivery.open_(c, environment)
+    d = delivery.open_(c, environment, up=target.begun(environment))
     wanted = desired.fetch(c, d.target).release
     if not wanted:
         raise Stop(f"nothing is deployed in {env}", Code.REFUSED, f"./inv deploy --env {env}")

@@ -64,9 +64,9 @@ def open_(c: Context, env: Environment, up: bool = True) -> Delivery:
     return Delivery(c, targets.of(c, env, up), ci.actor(git.person(c)))
 
 
-def connect(c: Context, env: Environment) -> Delivery:
+def connect(c: Context, env: Environment, up: bool = True) -> Delivery:
     """The environment, connected to: checked before anything changes. Raises Stop (4) when it does not answer."""
-    d = open_(c, env)
+    d = open_(c, env, up)
     _ = d.cluster
     return d
 

@@ -7,6 +7,7 @@ import time
 from invoke.context import Context
 
 from tasks.lib import argo, delivery, desired, git, history, opinion, publish, registry, smoke, terminal, verify
+from tasks.lib import target as targets
 from tasks.lib.arrival import NotArrived
 from tasks.lib.delivery import Delivery
 from tasks.lib.desired import Change, State
@@ -22,7 +23,7 @@ def rollback(c: Context, env: Environment, to: str = "", reason: str = "", yes: 
     Raises Stop 2 or 5 before anything changes when the target is not safe, 6 when it does not become healthy.
     """
     began = time.monotonic()
-    d = delivery.connect(c, env)
+    d = delivery.connect(c, env, up=targets.begun(env))
     before = desired.fetch(c, d.target)
     goal = preflight(d, before, to)
     delivery.show_plan(d, before, goal)

@@ -92,7 +92,7 @@ def rows(c: Context, names: list[str]) -> list[Row]:
 
 def drift(c: Context, env: Environment) -> list[tuple[str, str]]:
     """What differs between Git and the cluster, as (what, how); [] when they agree."""
-    here = target.of(c, env)
+    here = target.of(c, env, up=target.begun(env))
     release = desired.fetch(c, here).release
     cluster = kube.connect(here)
     with kube.answering(here):

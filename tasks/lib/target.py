@@ -79,6 +79,16 @@ def of(c: Context, env: Environment, up: bool = True) -> Target:
     )
 
 
+def begun(env: Environment) -> bool:
+    """Whether there is a platform to look at, or to repair: a lab that was taken down has no release any more.
+
+    For `of`, by those who need a release that is there: half an hour of building would only end in "nothing to do".
+    """
+    from tasks.lib.lab import layout, state
+
+    return not isinstance(env.cluster, LabCluster) or bool(state.read(layout.home()))
+
+
 def _kubeconfig(name: str, cluster: ContextCluster | EksCluster) -> Path:
     """The kubeconfig that a context is in; for EKS the one that kube.kubeconfig writes when kubectl needs it."""
     if isinstance(cluster, EksCluster):
@@ -127,5 +137,5 @@ def _running_lab() -> Lab:
 
     here = lab.find()
     if here is None:
-        raise Stop("the lab is down, and its registry with it", Code.COULD_NOT_RUN, "./inv lab.up")
+        raise Stop("the lab is down, and its registry and Git remote with it", Code.COULD_NOT_RUN, "./inv lab.up")
     return here
