@@ -9,8 +9,6 @@ import contextlib
 import json
 import re
 import shutil
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +21,7 @@ import requests
 from invoke.context import Context
 from ruamel.yaml import YAML
 
-from tasks.lib import tools
+from tasks.lib.bench import alert_world, service
 from tasks.lib.observe.files import FOLDER
 
 PROMETHEUS_TIMES = {"interval: 15s": "interval: 500ms", "for: 2m": "for: 1s", "[5m]": "[5s]"}
@@ -41,12 +39,6 @@ def eventually(look: Callable[[], Value], what: str, seconds: float = 60) -> Val
             return value
         time.sleep(0.1)
     raise AssertionError(f"{what}: not within {seconds:g} s")
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @dataclass
@@ -85,30 +77,9 @@ def slack(refused: int = 0) -> Iterator[Slack]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         there = Slack(server.server_address[1], refused)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield there
         server.shutdown()
-
-
-@contextlib.contextmanager
-def program(argv: list[object], folder: Path, url: str) -> Iterator[str]:
-    """Runs a server until the block ends; yields its address once it says that it is ready."""
-
-    def ready() -> bool:
-        assert process.poll() is None, log.read_text()
-        with contextlib.suppress(requests.ConnectionError):
-            return requests.get(f"{url}/-/ready", timeout=5).ok
-        return False
-
-    log = folder / f"{Path(str(argv[0])).name}.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(list(map(str, argv)), stdout=out, stderr=subprocess.STDOUT, cwd=folder)
-    try:
-        eventually(ready, f"{argv[0]} is ready")
-        yield url
-    finally:
-        process.kill()
-        process.wait(10)
 
 
 @contextlib.contextmanager
@@ -124,9 +95,8 @@ def alertmanager(c: Context, folder: Path, slack: Slack, **route: str) -> Iterat
         one.update(ALERTMANAGER_TIMES)
     data["route"]["routes"][0].update(route)
     yaml.dump(data, place / "alertmanager.yaml")
-    url = f"http://127.0.0.1:{free_port()}"
-    argv = [tools.path(c, "alertmanager"), f"--config.file={place}/alertmanager.yaml", f"--storage.path={place}/data"]
-    with program([*argv, f"--web.listen-address={url[7:]}", "--cluster.listen-address="], place, url):
+    url = f"http://127.0.0.1:{service.free_port()}"
+    with alert_world.program(c, "alertmanager", url, place / "alertmanager.yaml"):
         yield url
 
 
@@ -155,9 +125,8 @@ def prometheus(c: Context, folder: Path, alertmanager: str, pods: Mapping[str, t
         ],
     }
     YAML(typ="safe").dump(config, place / "prometheus.yml")
-    url = f"http://127.0.0.1:{free_port()}"
-    argv = [tools.path(c, "prometheus"), f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data"]
-    with program([*argv, f"--web.listen-address={url[7:]}"], place, url):
+    url = f"http://127.0.0.1:{service.free_port()}"
+    with alert_world.program(c, "prometheus", url, place / "prometheus.yml"):
         yield url
 
 

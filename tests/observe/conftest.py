@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +16,8 @@ import pytest
 import requests
 from invoke.context import Context
 
-from tasks.lib import tools
+from tasks.lib.bench import alert_world
+from tasks.lib.bench import service as starting
 from tasks.lib.history import Action, Event
 from tasks.lib.observe import delivery_text
 from tasks.lib.observe.delivery import Known
@@ -93,16 +92,10 @@ class _Exposition(BaseHTTPRequestHandler):
 def exposed(text: str) -> Iterator[int]:
     """The port at which this text can be scraped."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Exposition, text))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     yield server.server_address[1]
     server.shutdown()
     server.server_close()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @contextmanager
@@ -110,7 +103,6 @@ def prometheus(folder: Path, service: int, others: int) -> Iterator[str]:
     """The address of a Prometheus that scrapes these ports every second."""
     context = Context()
     context.config.run.in_stream = False
-    program = tools.path(context, "prometheus")
     (folder / "prometheus.yml").write_text(
         f"""
 global: {{scrape_interval: {SCRAPE_SECONDS}s, scrape_timeout: {SCRAPE_SECONDS}s}}
@@ -122,30 +114,9 @@ scrape_configs:
     static_configs: [{{targets: ["127.0.0.1:{others}"]}}]
 """
     )
-    port = free_port()
-    words = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [program, *words, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=subprocess.STDOUT
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_ready(server, address, folder / "log")
+    address = f"http://127.0.0.1:{starting.free_port()}"
+    with alert_world.program(context, "prometheus", address, folder / "prometheus.yml"):
         yield address
-    finally:
-        server.kill()
-        server.wait(10)
-
-
-def _wait_until_ready(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            if requests.get(f"{address}/-/ready", timeout=1).ok:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.05)
-    raise AssertionError(log.read_text())
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,15 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from tasks.lib import git
+from tasks.lib import applicationset, argo, git
 from tasks.lib.bench.alert_world import Callers, Messages, calling, channel, scraped
-from tasks.lib.bench.alerting import ALERT, LIMIT, VALUES, waited_for
+from tasks.lib.bench.alerting import ALERT, LIMIT, VALUES, row, waited_for
 from tasks.lib.bench.downtime import port
 from tasks.lib.bench.rows import Row
 from tasks.lib.bench.scratch import IDENTITY
 from tasks.lib.bench.stage import Stage
 from tasks.lib.errors import Code, Stop
+from tasks.lib.kube import ARGOCD
 from tasks.lib.lab import layout, monitoring, observing
 from tasks.lib.observe import files
 
@@ -42,18 +43,12 @@ def alert(stage: Stage) -> Row:
                 took = _told(messages, f"{ALERT} in {stage.user.env}", 2 * LIMIT * waits.total) - began
             finally:
                 values(stage, {})
-    return Row(
-        name="alert-lab",
-        what="from a fault in a release of the lab to the message in the channel",
-        unit="s",
-        ours=took,
-        raw=waits.total,
-        raw_what="what the configuration makes an alert wait for at most",
-        limit_ratio=LIMIT,
-        notes=[
-            f"{ALERT} outside production, as shipped: scrape {waits.scrape:g} s + rules {waits.interval:g} s + "
-            f"for {waits.hold:g} s + group_wait {waits.group:g} s; from the first error, while the fault is rolled out",
-        ],
+    return row(
+        "alert-lab",
+        "from a fault in a release of the lab to the message in the channel",
+        took,
+        waits,
+        f"{ALERT} outside production, as shipped: {waits}; from the first error, while the fault is rolled out",
     )
 
 
@@ -84,8 +79,8 @@ def values(stage: Stage, faults: dict[str, float]) -> None:
     _edit(file, faults)
     git.ask(stage.c, *IDENTITY, "commit", "--quiet", "--allow-empty", "--message", "drill", str(file), repo=clone)
     git.ask(stage.c, "push", "--quiet", "origin", "HEAD:main", repo=clone)
-    again = ("applicationset", "slipway", "--overwrite", "argocd.argoproj.io/application-set-refresh=true")
-    user.kubectl("--namespace", "argocd", "annotate", *again)
+    again = ("applicationset", applicationset.NAME, "--overwrite", f"{argo.LOOK}=true")
+    user.kubectl("--namespace", ARGOCD, "annotate", *again)
 
 
 def _edit(file: Path, faults: dict[str, float]) -> None:

@@ -44,7 +44,7 @@ def channel(address: str = LOOPBACK) -> Iterator[tuple[str, Messages]]:
             """Says nothing."""
 
     server = ThreadingHTTPServer((address, 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield f"http://{address}:{server.server_address[1]}/hook", came
     finally:

@@ -51,6 +51,11 @@ class Waits:
     def total(self) -> float:
         return self.scrape + self.interval + self.hold + self.group
 
+    def __str__(self) -> str:
+        return (
+            f"scrape {self.scrape:g} s + rules {self.interval:g} s + for {self.hold:g} s + group_wait {self.group:g} s"
+        )
+
 
 def alert(stage: Stage, times: Times = Times()) -> Row:
     """A fault in the service until the channel has the message: real Prometheus, real Alertmanager, shipped rules."""
@@ -76,19 +81,27 @@ def alert(stage: Stage, times: Times = Times()) -> Row:
             began = time.monotonic()
             callers.url = faulty.url
             took = _message(messages, 2 * LIMIT * waits.total) - began
+    return row(
+        "alert",
+        "from a fault in the service to the message in the channel",
+        took,
+        waits,
+        f"{ALERT} in production: {waits}; Debian's Prometheus and Alertmanager beside the service, times as "
+        f"{'shipped' if times == Times() else 'shortened'}",
+    )
+
+
+def row(name: str, what: str, took: float, waits: Waits, note: str) -> Row:
+    """How long the message took, in seconds, against what the configuration makes it wait for."""
     return Row(
-        name="alert",
-        what="from a fault in the service to the message in the channel",
+        name=name,
+        what=what,
         unit="s",
         ours=took,
         raw=waits.total,
         raw_what="what the configuration makes an alert wait for at most",
         limit_ratio=LIMIT,
-        notes=[
-            f"{ALERT} in production: scrape {waits.scrape:g} s + rules {waits.interval:g} s + for {waits.hold:g} s + "
-            f"group_wait {waits.group:g} s; Debian's Prometheus and Alertmanager beside the service, times as "
-            f"{'shipped' if times == Times() else 'shortened'}",
-        ],
+        notes=[note],
     )
 
 
