@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from invoke.context import Context
 
-from tasks.lib import desired, promotion_rules
+from tasks.lib import desired, promotion, promotion_rules
 from tasks.lib.delivery import Delivery
 from tasks.lib.desired import Change, State
 from tasks.lib.errors import Stop
@@ -107,4 +107,19 @@ def ssh_key(folder: Path, name: str) -> tuple[Path, str]:
     return private, private.with_suffix(".pub").read_text().strip()
 
 
-__all__ = ["BOB", "NOON", "Stages", "git", "release", "ssh_key", "stages"]
+def head(stages: Stages) -> str:
+    return git(stages.world.checkout, "rev-parse", "HEAD")
+
+
+def promote(stages: Stages, sha: str, lift: bool = False) -> desired.State:
+    """The commit of a promotion, its rules asked inside the transaction."""
+    assert stages.b.env.promotion
+    return promotion._commit(stages.a, stages.b, release(sha), stages.b.env.promotion, "why", lift)
+
+
+def promote_at(stages: Stages, minutes: float, sha: str, lift: bool = False) -> desired.State:
+    stages.at(minutes)
+    return promote(stages, sha, lift)
+
+
+__all__ = ["BOB", "NOON", "Stages", "git", "head", "promote", "promote_at", "release", "ssh_key", "stages"]
