@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from invoke.exceptions import ParseError
 from invoke.parser.context import ParserContext
-from invoke.parser.parser import Parser
+from invoke.parser.parser import Parser, ParseResult
 from invoke.program import Program
 
 from front_door import spelled_out
@@ -21,14 +21,22 @@ VARIABLE = re.compile(r"\$\{?[A-Z_]+\}?")
 
 
 @lru_cache(maxsize=1)
-def _parser() -> Parser:
+def _contexts() -> list[ParserContext]:
     from tasks import ns
 
-    program = Program(version="0")
     # A copy, because Invoke takes the help texts out of the tasks while it makes contexts of them.
-    return Parser(
-        contexts=copy.deepcopy(ns).to_contexts(), initial=ParserContext(args=program.core_args() + program.task_args())
-    )
+    return list(copy.deepcopy(ns).to_contexts())
+
+
+def _parsed(words: list[str]) -> ParseResult:
+    """The words as Invoke takes them. Raises ParseError.
+
+    Only tasks whose name is among the words can begin there; Invoke copies every one that it is given.
+    """
+    program = Program(version="0")
+    named = [one for one in _contexts() if {one.name, *one.aliases} & set(words)]
+    initial = ParserContext(args=program.core_args() + program.task_args())
+    return Parser(contexts=named, initial=initial).parse_argv(spelled_out(words))
 
 
 def wrong(line: str, environments: Names[str]) -> str:
@@ -43,7 +51,7 @@ def wrong(line: str, environments: Names[str]) -> str:
     if words[:1] != [FRONT_DOOR]:
         return f"does not start with {FRONT_DOOR}"
     try:
-        parsed = _parser().parse_argv(spelled_out(words[1:]))
+        parsed = _parsed(words[1:])
     except ParseError as error:
         return str(error)
     if parsed.remainder and parsed[-1].name not in TAKES_MORE:
@@ -57,5 +65,5 @@ def wrong(line: str, environments: Names[str]) -> str:
 
 def task_names(line: str) -> list[str]:
     """The tasks that a right line runs, in order."""
-    _, *tasks = _parser().parse_argv(spelled_out(shlex.split(line, comments=True)[1:]))
+    _, *tasks = _parsed(shlex.split(line, comments=True)[1:])
     return [str(task.name) for task in tasks]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ def test_the_kubernetes_form_has_the_same_rules() -> None:
     assert (manifest["kind"], manifest["spec"]["groups"]) == ("PrometheusRule", groups)
 
 
+@cache
 def unit_tests() -> list[dict[str, Any]]:
     return [test for path in (FOLDER / "tests").glob("*.yaml") for test in files.load(path)["tests"]]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,15 +37,26 @@ def shown(path: Path) -> str:
     return str(path.relative_to(paths.ROOT)) if path.is_relative_to(paths.ROOT) else str(path)
 
 
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    """One task reads the same rules several times: for the lint, the links, the form for Kubernetes."""
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe").load(text)
+
+
 def load(path: Path) -> Any:
     """The data of a YAML file. Raises Stop (2) naming the file."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        return copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise Stop(f"{shown(path)} cannot be read: {' '.join(str(error).split())}", Code.USAGE) from error
+        raise Stop(
+            f"{shown(path)} cannot be read: {' '.join(str(error).split())}",
+            Code.USAGE,
+            "./inv observe.alerts, when it is mended",
+        ) from error
 
 
 def model(kind: type[Model], path: Path) -> Model:
@@ -57,7 +70,7 @@ def model(kind: type[Model], path: Path) -> Model:
             where = ".".join(str(part) for part in problem["loc"]) or "(file)"
             message = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]
             lines.append(f"{shown(path)}: {where}: {message}")
-        raise Stop("\n".join(lines), Code.USAGE) from error
+        raise Stop("\n".join(lines), Code.USAGE, "./inv observe.alerts, when it is mended") from error
 
 
 def links(folder: Path = FOLDER) -> Links:
