@@ -21,7 +21,11 @@ def check(c: Context) -> None:
         terminal.table(
             "", ("where", "what", "why"), [(f"{one.file}:{one.number}", one.text, one.reason) for one in problems]
         )
-        raise Stop(f"{len(problems)} lines of the documents do not hold", Code.FINDINGS)
+        raise Stop(
+            f"{len(problems)} lines of the documents do not hold",
+            Code.FINDINGS,
+            "./inv docs.check, when they are mended",
+        )
     terminal.good(f"{seen} ./inv lines are what the tasks take; every link leads somewhere")
 
 

@@ -39,7 +39,7 @@ def lint(c: Context, fix: bool = False) -> None:
     auto_shortflags=False,
     help={
         "lab": "also run the tests that need the local platform (--no-lab leaves them out)",
-        "fast": "leave out those, and the tests that take longer than five seconds",
+        "fast": "leave out those, and the tests that take longer than half a second",
         "k": "only tests whose names match, as pytest -k takes it (default: all)",
         "junit": "also write the results to this JUnit XML file",
     },

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from invoke.context import Context
 from invoke.tasks import task
 
 from tasks.lib import words
+
+if TYPE_CHECKING:
+    from tasks.lib.gates.models import Report
 
 ENV = "environment whose policy counts (default: local)"
 RELEASE = "commit to scan (default: HEAD)"
@@ -13,18 +18,20 @@ AGAIN = "scan even where nothing has changed since the last scan (default: answe
 SOURCE = {"env": ENV, "release": RELEASE, "again": AGAIN}
 
 
-def _stop_unless_it_ran(gate: str, reason: str, ran: bool) -> None:
+def _stop_unless_it_ran(report: Report) -> None:
     from tasks.lib.errors import Code, Stop
+    from tasks.lib.gates import Outcome
 
-    if not ran:
-        raise Stop(f"scan.{gate} could not run: {reason}", Code.COULD_NOT_RUN)
+    if report.outcome is Outcome.COULD_NOT_RUN:
+        told = [note.removeprefix("next: ") for note in report.notes if note.startswith("next: ")]
+        fix = told[0] if told else "./inv doctor"
+        raise Stop(f"scan.{report.gate} could not run: {report.reason}", Code.COULD_NOT_RUN, fix)
 
 
 def _source(c: Context, gate: str, env: str, release: str, again: bool) -> None:
     from tasks.lib import gates, git, settings
 
-    report = gates.source(c, settings.load(env), git.resolve(c, release or "HEAD"), gate, again)
-    _stop_unless_it_ran(gate, report.reason, report.outcome is not gates.Outcome.COULD_NOT_RUN)
+    _stop_unless_it_ran(gates.source(c, settings.load(env), git.resolve(c, release or "HEAD"), gate, again))
 
 
 @task(default=True, name="all", help={**SOURCE, "dirty": words.DIRTY}, auto_shortflags=False)
@@ -91,8 +98,7 @@ def image(c: Context, env: str = "local", release: str = "", image: str = "") ->
 
     environment = settings.load(env)
     sha = git.resolve(c, release or "HEAD")
-    report = gates.image(c, environment, sha, image) if image else build.scan_image(c, environment, sha)
-    _stop_unless_it_ran("image", report.reason, report.outcome is not gates.Outcome.COULD_NOT_RUN)
+    _stop_unless_it_ran(gates.image(c, environment, sha, image) if image else build.scan_image(c, environment, sha))
 
 
 @task(

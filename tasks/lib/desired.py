@@ -203,7 +203,7 @@ def _commit(c: Context, state: State, change: Change, publish: str) -> str:
     if change.release is not None:
         text = edits.get(state.file) or commits.show(c, state.clone, base, state.file)
         if not text:
-            raise Stop(f"{state.file} is missing in commit {base[:12]}", Code.USAGE)
+            raise Stop(f"{state.file} is missing in commit {base[:12]}", Code.USAGE, f"git log --stat -- {state.file}")
         edits[state.file] = values.edit(text, change.release, state.file)
     parents = [parent for parent in (state.head, publish if joins else "") if parent]
     return commits.write(c, state.clone, base, edits, parents, change.event, change.key)

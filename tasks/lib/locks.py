@@ -32,7 +32,9 @@ def exclusive(path: Path, waiting_for: str, timeout: float = 1800.0) -> Iterator
                     said = True
                 if time.monotonic() > deadline:
                     raise Stop(
-                        f"{waiting_for}: another process holds {path} for {timeout:g} s", Code.COULD_NOT_RUN
+                        f"{waiting_for}: another process holds {path} for {timeout:g} s",
+                        Code.COULD_NOT_RUN,
+                        f"lslocks --output PID,COMMAND,PATH | grep {path.name}",
                     ) from None
                 time.sleep(0.2)
         yield

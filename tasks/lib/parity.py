@@ -86,9 +86,9 @@ def lines(log: Path, runs: Sequence[Run]) -> list[Difference]:
     try:
         text = log.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise Stop(f"parity: {log} cannot be read: {error.strerror}", Code.USAGE) from error
+        raise Stop(f"parity: {log} cannot be read: {error.strerror}", Code.USAGE, "./inv parity --help") from error
     if not PROMPT.search(text):
-        raise Stop(f"parity: {log} is no log of a job: it shows no line of a script", Code.USAGE)
+        raise Stop(f"parity: {log} is no log of a job: it shows no line of a script", Code.USAGE, "./inv parity --help")
     return [Difference("(script)", "line without a trace", ABSENT, line) for line in unaccounted(text, runs)]
 
 

@@ -129,7 +129,7 @@ def test(c: Context, lab: bool = True, fast: bool = False, match: str = "", juni
         show=True,
     )
     if done.exited == NOTHING_SELECTED:
-        raise Stop(f"no test matches {match or 'these options'}", Code.USAGE)
+        raise Stop(f"no test matches {match or 'these options'}", Code.USAGE, "./inv test --help")
     if done.exited == FAILED:
         raise Exit(code=int(Code.FINDINGS))  # pytest's summary is the last line
 

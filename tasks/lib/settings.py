@@ -258,26 +258,31 @@ def load(name: str = "local", folder: Path = ENVIRONMENTS) -> Environment:
         raise Stop(
             f"unknown environment '{name}'; known: {', '.join(known(folder)) or 'none'}", Code.USAGE, "./inv status"
         )
+    mended = f"./inv status --env {name}, when it is mended"
     shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     try:
         data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
-        raise Stop(f"{shown} is not YAML: {' '.join(str(error).split())}", Code.USAGE) from error
+        raise Stop(f"{shown} is not YAML: {' '.join(str(error).split())}", Code.USAGE, mended) from error
     if not isinstance(data, dict):
-        raise Stop(f"{shown} holds no settings", Code.USAGE)
+        raise Stop(f"{shown} holds no settings", Code.USAGE, mended)
     if "name" in data:
-        raise Stop(f"{shown}: name: unknown key; the folder names the environment", Code.USAGE)
+        raise Stop(f"{shown}: name: unknown key; the folder names the environment", Code.USAGE, mended)
     if "rehearsed" in data:
-        raise Stop(f"{shown}: rehearsed: unknown key; `./inv lab.up --rehearse` rehearses", Code.USAGE)
+        raise Stop(
+            f"{shown}: rehearsed: unknown key; `./inv lab.up --rehearse` rehearses",
+            Code.USAGE,
+            f"./inv lab.up --rehearse {name}",
+        )
     if folder == ENVIRONMENTS:
         data = rehearsal.applied(name, data)
     try:
         environment = Environment(**{**data, "name": name})
     except ValidationError as error:
-        raise Stop(_explain(shown, error), Code.USAGE) from error
+        raise Stop(_explain(shown, error), Code.USAGE, mended) from error
     missing = [key for key in ("registry", "git") if getattr(environment, key) is None]
     if environment.cluster.kind != "lab" and missing:
-        raise Stop(f"{shown}: {', '.join(missing)}: required unless cluster.kind is lab", Code.USAGE)
+        raise Stop(f"{shown}: {', '.join(missing)}: required unless cluster.kind is lab", Code.USAGE, mended)
     if environment.uses_aws and not environment.infra.account_id:
-        raise Stop(f"{shown}: infra.account: required with an EKS cluster or an ECR registry", Code.USAGE)
+        raise Stop(f"{shown}: infra.account: required with an EKS cluster or an ECR registry", Code.USAGE, mended)
     return environment

@@ -15,6 +15,7 @@ from tasks.lib.gates import gitlab, safety_output, sarif, trivy_output, truffleh
 from tasks.lib.gates.models import Covered, Finding, Outcome, Report
 from tasks.lib.runner import redact
 
+HELP = "./inv scan.convert --help"
 NO_COMMIT = "0" * 40
 FORMATS = ("gitlab", "sarif", "json")
 # What GitLab calls each kind, and which of our gates it belongs to.
@@ -28,36 +29,36 @@ def read(source: str, file: Path) -> list[Report]:
     quotes nothing of the file, which may hold secrets.
     """
     if source not in SOURCES:
-        raise Stop(f"--from: unknown '{source}'; known: {', '.join(SOURCES)}", Code.USAGE)
+        raise Stop(f"--from: unknown '{source}'; known: {', '.join(SOURCES)}", Code.USAGE, HELP)
     try:
         return SOURCES[source](file.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise Stop(f"{file} cannot be read: {error.strerror or error}", Code.USAGE) from error
+        raise Stop(f"{file} cannot be read: {error.strerror or error}", Code.USAGE, HELP) from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = "".join(f"{part}." for part in first["loc"]).rstrip(".")
         said = f"{where}: {first['msg']}" if where else first["msg"]
-        raise Stop(f"{file} is no output of {source}: {said}", Code.USAGE) from None
+        raise Stop(f"{file} is no output of {source}: {said}", Code.USAGE, HELP) from None
     except ValueError:
-        raise Stop(f"{file} is no output of {source}: it is not JSON", Code.USAGE) from None
+        raise Stop(f"{file} is no output of {source}: it is not JSON", Code.USAGE, HELP) from None
 
 
 def write(reports: list[Report], to: str, kind: str = "") -> str:
     """The text of reports in another format. kind: GitLab's name of one of several. Raises Stop (2)."""
     if to not in FORMATS:
-        raise Stop(f"--to: unknown '{to}'; known: {', '.join(FORMATS)}", Code.USAGE)
+        raise Stop(f"--to: unknown '{to}'; known: {', '.join(FORMATS)}", Code.USAGE, HELP)
     if kind and kind not in KINDS:
-        raise Stop(f"--kind: unknown '{kind}'; known: {', '.join(KINDS)}", Code.USAGE)
+        raise Stop(f"--kind: unknown '{kind}'; known: {', '.join(KINDS)}", Code.USAGE, HELP)
     chosen = [report for report in reports if not kind or report.gate == KINDS[kind]]
     there = ", ".join(gitlab.KINDS[report.gate] for report in reports)
     if not chosen:
-        raise Stop(f"--kind: the file holds no {kind}, only {there}", Code.USAGE)
+        raise Stop(f"--kind: the file holds no {kind}, only {there}", Code.USAGE, HELP)
     if to == "sarif":
         return json.dumps(sarif.of_reports(chosen), indent=2)
     if to == "json":
         return json.dumps([report.model_dump(mode="json") for report in chosen], indent=2)
     if len(chosen) > 1:
-        raise Stop(f"the file holds {there}, and GitLab wants one report each: name one with --kind", Code.USAGE)
+        raise Stop(f"the file holds {there}, and GitLab wants one report each: name one with --kind", Code.USAGE, HELP)
     return json.dumps(gitlab.convert(chosen[0]), indent=2)
 
 

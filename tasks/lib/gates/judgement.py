@@ -150,12 +150,18 @@ def conclude(c: Context, env: Environment, sha: str, required: Sequence[str], ra
     page = reports.write(verdict)
     terminal.say(f"summary: {page.relative_to(paths.ROOT) if page.is_relative_to(paths.ROOT) else page}")
     if verdict.could_not_run and raise_:
-        names = ", ".join(gate.gate for gate in verdict.gates if gate.outcome is Outcome.COULD_NOT_RUN)
-        raise Stop(f"scan.gate: {names} could not run, so commit {sha[:12]} does not pass", Code.COULD_NOT_RUN)
+        broken = [gate.gate for gate in verdict.gates if gate.outcome is Outcome.COULD_NOT_RUN]
+        names = ", ".join(broken)
+        again = f"./inv scan.{broken[0]} --env {env.name} --release {sha[:12]}" if broken else "./inv scan"
+        raise Stop(f"scan.gate: {names} could not run, so commit {sha[:12]} does not pass", Code.COULD_NOT_RUN, again)
     if not verdict.passed and raise_:
         number = len(verdict.blocked)
         said = "1 finding blocks" if number == 1 else f"{number} findings block"
-        raise Stop(f"scan.gate: {said} commit {sha[:12]}", Code.FINDINGS)
+        raise Stop(
+            f"scan.gate: {said} commit {sha[:12]}",
+            Code.FINDINGS,
+            f"./inv scan --env {env.name}, when what is listed above is mended and committed",
+        )
     if verdict.passed:
         terminal.good(f"scan.gate: commit {sha[:12]} passes {', '.join(required)} for {env.name}")
     return verdict

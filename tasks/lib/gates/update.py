@@ -151,7 +151,11 @@ def export(c: Context, env: Environment, folder: Path) -> list[Path]:
     """
     source = sources.find(env)
     if source.snapshot:
-        raise Stop("scan.update: there is only the shipped snapshot, which every machine has", Code.COULD_NOT_RUN)
+        raise Stop(
+            "scan.update: there is only the shipped snapshot, which every machine has",
+            Code.COULD_NOT_RUN,
+            "./inv scan.update --help",
+        )
     advisories = folder / settings.MIRRORED_ADVISORIES
     _whole(advisories, source.path)
     written = [advisories]
@@ -180,4 +184,8 @@ def _whole(dest: Path, content: Path) -> None:
                         tar.add(content / name, name)
             made.replace(dest)
     except OSError as error:
-        raise Stop(f"scan.update: write {dest}: {error.strerror or error}", Code.COULD_NOT_RUN) from error
+        raise Stop(
+            f"scan.update: write {dest}: {error.strerror or error}",
+            Code.COULD_NOT_RUN,
+            "./inv scan.update --export FOLDER",
+        ) from error

@@ -18,6 +18,7 @@ from tasks.lib.gates import store, summary, waiver_rules, waivers
 from tasks.lib.gates.models import GATES, Blocked, Finding
 from tasks.lib.gates.waivers import Waiver
 
+HELP = "./inv scan.waive --help"
 DAYS = 30  # suggested on a terminal; the most for a critical finding
 OPTIONAL = ("package", "ticket")
 
@@ -49,7 +50,7 @@ def waive(c: Context, sha: str, wish: Wish, yes: bool = False, repo: Path | None
     elif missing := [
         f"--{one.name}" for one in fields(wish) if not getattr(wish, one.name) and one.name not in OPTIONAL
     ]:
-        raise Stop(f"scan.waive: there is no terminal to ask for {', '.join(missing)}", Code.USAGE)
+        raise Stop(f"scan.waive: there is no terminal to ask for {', '.join(missing)}", Code.USAGE, HELP)
     matching = _matching(found, wish)
     waiver = _entry(wish, matching)
     path = repo / waivers.FILE
@@ -121,7 +122,7 @@ def _entry(wish: Wish, matching: list[tuple[str, Finding]]) -> Waiver:
         return Waiver.model_validate(data)
     except ValidationError as error:
         said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False))
-        raise Stop(f"scan.waive: {said}", Code.USAGE) from error
+        raise Stop(f"scan.waive: {said}", Code.USAGE, HELP) from error
 
 
 def _last_day(text: str) -> date:
@@ -129,7 +130,9 @@ def _last_day(text: str) -> date:
         return waivers.today() + timedelta(days=int(text)) if text.isdecimal() else date.fromisoformat(text)
     except (ValueError, OverflowError) as error:
         example = waivers.today() + timedelta(days=DAYS)
-        raise Stop(f"--expires: '{text}' is neither a day such as {example} nor days from now", Code.USAGE) from error
+        raise Stop(
+            f"--expires: '{text}' is neither a day such as {example} nor days from now", Code.USAGE, HELP
+        ) from error
 
 
 def _refuse(waiver: Waiver, matching: list[tuple[str, Finding]], present: list[Waiver]) -> None:
@@ -144,7 +147,7 @@ def _refuse(waiver: Waiver, matching: list[tuple[str, Finding]], present: list[W
     same = [one for one in present if (one.id, one.subject, one.applies) == (waiver.id, waiver.subject, waiver.applies)]
     problems += [f"it is there already, until {one.expires}; edit {waivers.FILE}" for one in same]
     if problems:
-        raise Stop("\n".join(f"scan.waive: {one}" for one in problems), Code.USAGE)
+        raise Stop("\n".join(f"scan.waive: {one}" for one in problems), Code.USAGE, HELP)
 
 
 def _added(path: Path, waiver: Waiver) -> str:

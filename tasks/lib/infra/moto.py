@@ -72,14 +72,13 @@ def down(home: Home | None = None) -> bool:
 
 def _part(port: int) -> Part:
     argv = (sys.executable, "-m", "moto.server", "--host", LOOPBACK, "--port", str(port))
-    small = {
+    env = {
         "MOTO_ACCOUNT_ID": EMULATED_ACCOUNT,
         "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",  # else AWS's own policies are not there to be attached
         "PYTHONWARNINGS": "ignore",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    small["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"  # roles of the root attach some of AWS's own
-    return Part(PART, argv, lambda: _listens(port), deadline=180.0, env=small)
+    return Part(PART, argv, lambda: _listens(port), deadline=180.0, env=env)
 
 
 def _listens(port: int) -> bool:

@@ -74,7 +74,7 @@ def kill(name: str, timeout: float = 30.0) -> None:
         Retrying(retry=retry_if_result(bool), stop=stop_after_delay(timeout), wait=wait_fixed(0.05))(strike)
     except RetryError:
         left = ", ".join(str(pid) for pid in sorted(processes(name)))
-        raise Stop(f"lab: processes {left} do not end", Code.COULD_NOT_RUN) from None
+        raise Stop(f"lab: processes {left} do not end", Code.COULD_NOT_RUN, "./inv lab.down") from None
 
 
 def remove(name: str, timeout: float = 10.0) -> None:
@@ -90,4 +90,4 @@ def remove(name: str, timeout: float = 10.0) -> None:
     try:
         Retrying(retry=retry_if_result(bool), stop=stop_after_delay(timeout), wait=wait_fixed(0.1))(sweep)
     except RetryError:
-        raise Stop(f"lab: control group {name} could not be removed", Code.COULD_NOT_RUN) from None
+        raise Stop(f"lab: control group {name} could not be removed", Code.COULD_NOT_RUN, "./inv lab.down") from None

@@ -104,7 +104,7 @@ def start(home: Home, part: Part, groups: Sequence[Path]) -> Running:
                 start_new_session=True,
             )
         except OSError as error:
-            raise Stop(f"lab: {part.name} could not be started: {error}", Code.COULD_NOT_RUN) from error
+            raise Stop(f"lab: {part.name} could not be started: {error}", Code.COULD_NOT_RUN, "./inv doctor") from error
     child.returncode = 0  # a daemon outlives this process: keep Popen from warning that it still runs
     running = Running(child.pid, start_time(child.pid) or 0, time.time(), part.digest)
     file = pid_file(home, part.name)

@@ -49,5 +49,9 @@ def find(c: Context) -> dict[str, Path]:
     found = {name: shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin") for name in DAEMONS}
     absent = sorted(name for name, place in found.items() if place is None)
     if absent:
-        raise Stop(f"lab: {', '.join(absent)} not found although their packages are installed", Code.COULD_NOT_RUN)
+        raise Stop(
+            f"lab: {', '.join(absent)} not found although their packages are installed",
+            Code.COULD_NOT_RUN,
+            "./inv doctor",
+        )
     return {**tools.paths(c, BUILT), **{name: Path(place) for name, place in found.items() if place}}

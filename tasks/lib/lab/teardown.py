@@ -77,4 +77,6 @@ def delete(home: Home) -> None:
 
 def _complain(_function: object, path: str, info: tuple[type[BaseException], BaseException, object]) -> None:
     if not isinstance(info[1], FileNotFoundError):
-        raise Stop(f"lab.down: {Path(path)} cannot be deleted: {info[1]}", Code.COULD_NOT_RUN) from info[1]
+        raise Stop(
+            f"lab.down: {Path(path)} cannot be deleted: {info[1]}", Code.COULD_NOT_RUN, "./inv lab.down"
+        ) from info[1]

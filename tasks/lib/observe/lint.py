@@ -50,7 +50,11 @@ def series(folder: Path = FOLDER) -> dict[str, set[str]]:
     try:
         known = {name: {*labels, *EVERYWHERE} for source in data.values() for name, labels in source.items()}
     except (AttributeError, TypeError) as error:
-        raise Stop("alerts/series.yaml: wants source: {series: [labels]}", Code.USAGE) from error
+        raise Stop(
+            "alerts/series.yaml: wants source: {series: [labels]}",
+            Code.USAGE,
+            "./inv observe.alerts, when it is mended",
+        ) from error
     for _, rule in rules.read(folder):
         if rule.record:
             known.setdefault(rule.record, set()).update({*rule.labels, *queries.grouped_by(rule.expr), *EVERYWHERE})

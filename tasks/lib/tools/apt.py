@@ -36,7 +36,11 @@ def debian(c: Context, packages: Sequence[str]) -> list[str]:
         return []
     line = f"apt-get install {' '.join(missing)}"
     if shutil.which("apt-get") is None:
-        raise Stop(f"not Debian: install {', '.join(missing)} with this system's own packages", Code.COULD_NOT_RUN)
+        raise Stop(
+            f"not Debian: install {', '.join(missing)} with this system's own packages",
+            Code.COULD_NOT_RUN,
+            "./inv doctor",
+        )
     if os.geteuid() != 0:
         raise Stop(f"installing {', '.join(missing)} needs root", Code.COULD_NOT_RUN, f"sudo {line}")
     with locks.exclusive(cache() / "tools" / "debian.lock", "the installation of Debian packages"):
@@ -76,7 +80,7 @@ def _install(c: Context, packages: Sequence[str]) -> None:
             f"apt-get update && apt-get install {' '.join(packages)}",
         )
     errors = [line.removeprefix("E: ").strip() for line in text.splitlines() if line.startswith("E: ")]
-    raise Stop(f"{names} cannot be installed: {redact('; '.join(errors))[:600]}", Code.COULD_NOT_RUN)
+    raise Stop(f"{names} cannot be installed: {redact('; '.join(errors))[:600]}", Code.COULD_NOT_RUN, "./inv doctor")
 
 
 def _apt(c: Context, argv: Sequence[str]) -> Result:

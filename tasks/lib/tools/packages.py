@@ -23,7 +23,9 @@ def wheel(c: Context, row: pins.PypiPin) -> None:
     """Installs a program from its hashed requirements; the folder appears whole or not at all. Raises Stop (4)."""
     if row.too_new:
         here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        raise Stop(f"{row.name} needs Python {row.needs_python} or newer, this is {here}", Code.COULD_NOT_RUN)
+        raise Stop(
+            f"{row.name} needs Python {row.needs_python} or newer, this is {here}", Code.COULD_NOT_RUN, "./inv doctor"
+        )
     part = _fresh(pins.home(row))
     lock: list[str | Path] = [
         "--only-binary",

@@ -150,12 +150,16 @@ def read(path: Path) -> Mapping[str, AnyPin]:
         data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
         rows = TypeAdapter(Pins).validate_python(data).programs
     except (OSError, YAMLError) as error:
-        raise Stop(f"{path} cannot be read: {' '.join(str(error).split())}", Code.USAGE) from error
+        raise Stop(
+            f"{path} cannot be read: {' '.join(str(error).split())}", Code.USAGE, "./inv tools.list, when it is mended"
+        ) from error
     except ValidationError as error:
-        raise Stop("\n".join(_explain(path, data, error)), Code.USAGE) from error
+        raise Stop("\n".join(_explain(path, data, error)), Code.USAGE, "./inv tools.list, when it is mended") from error
     names = [row.name for row in rows]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise Stop(f"{path}: named twice: {', '.join(sorted(twice))}", Code.USAGE)
+        raise Stop(
+            f"{path}: named twice: {', '.join(sorted(twice))}", Code.USAGE, "./inv tools.list, when it is mended"
+        )
     return {row.name: row for row in rows}
 
 

@@ -45,4 +45,8 @@ def cannot(rows: Sequence[pins.AnyPin], result: Result) -> Stop:
         )
     lines = [line.strip() for line in (result.stderr.strip() or result.stdout.strip()).splitlines() if line.strip()]
     said = "; ".join(lines[-3:]) or f"exit code {result.exited}"
-    return Stop(f"{what} cannot be installed: {redact(said)[:600]}", Code.COULD_NOT_RUN)
+    return Stop(
+        f"{what} cannot be installed: {redact(said)[:600]}",
+        Code.COULD_NOT_RUN,
+        "./inv tools.install, which goes on where it stopped",
+    )
