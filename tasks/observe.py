@@ -48,7 +48,8 @@ def alerts(c: Context, fix: bool = False, against: str = "", env: str = "local")
     )
     for state, code in (("could not run", Code.COULD_NOT_RUN), ("findings", Code.FINDINGS)):
         if names := [result.name for result in results if result.state == state]:
-            raise Stop(f"observe.alerts: {state}: {', '.join(names)}", code)
+            again = "./inv observe.alerts, when what is listed above is mended"
+            raise Stop(f"observe.alerts: {state}: {', '.join(names)}", code, again)
 
 
 @task(auto_shortflags=False, help={"check": "change nothing; exit 3 when something is out of date (default: write)"})

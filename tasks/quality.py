@@ -84,4 +84,4 @@ def parity(c: Context, left: str = "", right: str = "", log: str = "") -> None:
         return
     rows = [(one.task, one.what, one.left[: parity.SHOWN], one.right[: parity.SHOWN]) for one in differences]
     terminal.table("", ("task", "what", "left", "right"), rows)
-    raise Stop(f"parity: {len(rows)} differences", Code.FINDINGS)
+    raise Stop(f"parity: {len(rows)} differences", Code.FINDINGS, "./inv parity --help")

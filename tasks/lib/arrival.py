@@ -44,6 +44,7 @@ class Pods:
     names: list[str]
     ready: int
     hopeless: str = ""
+    unschedulable: str = ""
 
 
 def selector(target: Target) -> str:
@@ -58,7 +59,12 @@ def pods(cluster: Cluster, target: Target) -> Pods:
     ).items
     alive = [pod for pod in found if not pod.metadata.deletion_timestamp and pod.status.phase in ("Pending", "Running")]
     ready = [pod for pod in alive if any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions or [])]
-    return Pods([pod.metadata.name for pod in alive], len(ready), next(filter(None, map(_hopeless, alive)), ""))
+    names = [pod.metadata.name for pod in alive]
+    return Pods(names, len(ready), _first(_hopeless, alive), _first(_unschedulable, alive))
+
+
+def _first(says: Callable[[Any], str], pods: list[Any]) -> str:
+    return next(filter(None, map(says, pods)), "")
 
 
 def _hopeless(pod: Any) -> str:
@@ -66,6 +72,14 @@ def _hopeless(pod: Any) -> str:
         waiting = status.state.waiting
         if waiting and waiting.reason in HOPELESS:
             return f"{pod.metadata.name}: {waiting.reason}: {(waiting.message or '')[:160]}".rstrip(": ")
+    return ""
+
+
+def _unschedulable(pod: Any) -> str:
+    """Why no node takes the pod. Not hopeless: other pods leave, and a cluster may add nodes."""
+    for condition in pod.status.conditions or []:
+        if condition.type == "PodScheduled" and condition.reason == "Unschedulable":
+            return f"{pod.metadata.name}: {(condition.message or '').partition('. ')[0][:160]}"
     return ""
 
 
@@ -143,7 +157,10 @@ def look(cluster: Cluster, target: Target, release: Release) -> tuple[str, str, 
     try:
         with answering(target):
             reason = missing(cluster, target, release)
-            return reason, pods(cluster, target).hopeless if reason else "", None
+            if not reason:
+                return "", "", None
+            found = pods(cluster, target)
+            return "; ".join(filter(None, (reason, found.unschedulable))), found.hopeless, None
     except Silent as silence:
         return silence.sentence, "", silence
 

@@ -69,9 +69,8 @@ def read(text: str, where: str) -> Release:
         data = _plain(text)
         return Release(**(data or {})["release"])
     except (YAMLError, KeyError, TypeError, ValueError) as error:
-        raise Stop(
-            f"{where}: the release lines cannot be read: {' '.join(str(error).split())[:300]}", Code.USAGE
-        ) from error
+        said = f"{where}: the release lines cannot be read: {' '.join(str(error).split())[:300]}"
+        raise Stop(said, Code.USAGE, f"git log -p -- {where}") from error
 
 
 def edit(text: str, release: Release, where: str) -> str:
@@ -85,7 +84,8 @@ def edit(text: str, release: Release, where: str) -> str:
     for key, value in release.model_dump().items():
         scalar = _child(node, key) if node else None
         if scalar is None:
-            raise Stop(f'{where}: release.{key} is missing; add the line `{key}: ""` under release', Code.USAGE)
+            wanted = f'{where}: release.{key} is missing; add the line `{key}: ""` under release'
+            raise Stop(wanted, Code.USAGE, f"git log -p -- {where}")
         places.append((scalar.start_mark.index, scalar.end_mark.index, json.dumps(value)))
     edited = text
     for start, end, value in sorted(places, reverse=True):

@@ -67,6 +67,22 @@ def test_the_webhook_is_in_its_secret_and_nowhere_else() -> None:
     assert manifests.secrets("")[1]["stringData"] == {"url": ""}
 
 
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        ({}, ""),
+        ({"containerStatuses": [{"state": {"running": {}}}]}, ""),
+        (
+            {"conditions": [{"type": "PodScheduled", "reason": "Unschedulable", "message": "1 Insufficient cpu."}]},
+            "p: Unschedulable: 1 Insufficient cpu.",
+        ),
+        ({"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull"}}}]}, "p: ErrImagePull"),
+    ],
+)
+def test_what_keeps_a_pod_from_running_is_named(status: dict[str, Any], says: str) -> None:
+    assert monitoring.stuck({"metadata": {"name": "p"}, "status": status}) == says
+
+
 def test_another_webhook_is_another_installation() -> None:
     assert monitoring.recipe("") == monitoring.recipe("") != monitoring.recipe("http://10.10.0.1:9/hook")
 

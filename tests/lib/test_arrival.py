@@ -53,7 +53,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(argo, "refresh", lambda *_: None)
 
 
-def says(monkeypatch: pytest.MonkeyPatch, answers: Sequence[str | Exception], hopeless: str = "") -> None:
+def says(
+    monkeypatch: pytest.MonkeyPatch, answers: Sequence[str | Exception], hopeless: str = "", unschedulable: str = ""
+) -> None:
     """The cluster's answers in turn, the last one for ever; '' is arrived, an exception is raised."""
     left: Iterator[str | Exception] = iter(answers)
     last: list[Any] = [""]
@@ -65,7 +67,7 @@ def says(monkeypatch: pytest.MonkeyPatch, answers: Sequence[str | Exception], ho
         return str(last[0])
 
     monkeypatch.setattr(arrival, "missing", missing)
-    monkeypatch.setattr(arrival, "pods", lambda *_: Pods([], 0, hopeless))
+    monkeypatch.setattr(arrival, "pods", lambda *_: Pods([], 0, hopeless, unschedulable))
 
 
 def wait(still_wanted: Callable[[], bool] = lambda: True) -> list[str]:
@@ -97,6 +99,14 @@ def test_a_cluster_that_stays_silent_says_nothing_about_the_release(
 def test_too_late_is_not_arrived(clock: None, monkeypatch: pytest.MonkeyPatch) -> None:
     says(monkeypatch, ["1 of 2 pods ready"])
     with pytest.raises(NotArrived, match="not there after 10 s: 1 of 2 pods ready"):
+        wait()
+
+
+def test_a_pod_that_no_node_takes_is_waited_for_and_named(clock: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    says(monkeypatch, ["1 of 2 pods available", "", "", ""], unschedulable="p: 1 Insufficient cpu.")
+    assert wait() == ["(1 of 2 pods available; p: 1 Insufficient cpu.)"]
+    says(monkeypatch, ["1 of 2 pods available"], unschedulable="p: 1 Insufficient cpu.")
+    with pytest.raises(NotArrived, match="not there after 10 s: 1 of 2 pods available; p: 1 Insufficient cpu"):
         wait()
 
 

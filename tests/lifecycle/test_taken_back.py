@@ -11,7 +11,12 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 @pytest.mark.parametrize(
     ("broken", "says"),
-    [("crash", "CrashLoopBackOff"), ("unready", "not there after"), ("errors", "answered 500")],
+    [
+        ("crash", "CrashLoopBackOff"),
+        ("unready", "not there after"),
+        ("huge", "1 Insufficient cpu"),
+        ("errors", "answered 500"),
+    ],
 )
 def test_a_broken_release_is_taken_back(world: World, broken: str, says: str) -> None:
     a, bad = world.given("a"), world.sha(broken)

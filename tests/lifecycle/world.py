@@ -28,11 +28,13 @@ def swap(old: str, new: str) -> Callable[[str], str]:
 
 
 TEXT = "Tells the time in any zone"
+SIZE = "requests: { cpu: 100m, memory: 128Mi }\n  limits: { cpu: 200m"
 # What each release changes, on top of which other one; each of them passes the real gates.
 RELEASES: dict[str, tuple[str, dict[str, Edit]]] = {
     "b": ("a", {SERVICE: swap(TEXT, "Says how late it is"), CHART: swap("threads: 8", "threads: 4")}),
     "c": ("b", {SERVICE: swap("Says how late it is", "Knows how late it is")}),
     "unready": ("a", {CHART: swap("unready: false", "unready: true")}),
+    "huge": ("a", {CHART: swap(SIZE, SIZE.replace("100m", "64").replace("200m", "64"))}),
     "errors": ("a", {CHART: swap("errors: 0", "errors: 1")}),
     "crash": ("a", {"service/gunicorn.conf.py": lambda text: text + '\nraise SystemExit("broken on purpose")\n'}),
 }

@@ -27,7 +27,8 @@ def make(file: Path, comment: str) -> tuple[str, bool]:
         _write(file, private_text, 0o600)
         _write(public, public_text.encode() + b"\n", 0o644)
     except OSError as error:
-        raise Stop(f"infra.ssh-key: {file} cannot be written: {error.strerror}", Code.COULD_NOT_RUN) from error
+        text = f"infra.ssh-key: {file} cannot be written: {error.strerror}"
+        raise Stop(text, Code.COULD_NOT_RUN, "./inv infra.ssh-key --help") from error
     return public_text, True
 
 

@@ -45,7 +45,7 @@ def output(terraform: Terraform, name: str) -> str:
         fix = "" if found else f"./inv infra.plan --env {terraform.place.name}"
         raise Stop(f"infra.outputs: there is no output {name}; there are: {known}", Code.USAGE, fix)
     if found[name].sensitive:
-        raise Stop(f"infra.outputs: {name} is sensitive and is not printed", Code.REFUSED)
+        raise Stop(f"infra.outputs: {name} is sensitive and is not printed", Code.REFUSED, "./inv infra.outputs --help")
     return found[name].shown
 
 
@@ -76,7 +76,8 @@ def lock(place: Place) -> Lock | None:
         return Lock.model_validate_json(text)
     except ValidationError as error:
         where = f"s3://{place.infra.bucket}/{key}"
-        raise Stop(f"infra.unlock: {where} is not a lock of Terraform's", Code.COULD_NOT_RUN) from error
+        text = f"infra.unlock: {where} is not a lock of Terraform's"
+        raise Stop(text, Code.COULD_NOT_RUN, f"aws s3 cp {where} -") from error
 
 
 def unlock(terraform: Terraform, held: Lock) -> None:

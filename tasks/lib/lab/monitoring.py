@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from invoke.context import Context
 
@@ -31,6 +32,8 @@ WORKLOADS = (
 READY = "jsonpath={range .items[*]}{.metadata.name}={.status.readyReplicas}{.status.numberReady}{'\\n'}{end}"
 STEP = "the lab's monitoring"
 READY_SECONDS = 180.0
+Pod = dict[str, Any]
+"""As the API writes it."""
 
 
 def up(c: Context) -> bool:
@@ -82,20 +85,32 @@ def missing(c: Context, home: Home) -> list[str]:
 
 def rows(c: Context, home: Home) -> list[Row]:
     """Its pods as parts of the lab; empty where it was never asked for."""
-    if "monitoring" not in state.read(home):
-        return []
+    return [_row(home, pod) for pod in _pods(c, home)] if "monitoring" in state.read(home) else []
+
+
+def _pods(c: Context, home: Home) -> list[Pod]:
+    """Its pods; none when the cluster does not answer."""
     try:
-        found = json.loads(_kubectl(c, home, "--request-timeout=5s", "get", "pods", "--output=json", timeout=10))[
-            "items"
-        ]
+        found = _kubectl(c, home, "--request-timeout=5s", "get", "pods", "--output=json", timeout=10)
     except Stop:
-        found = []
-    return [_row(home, pod) for pod in found]
+        return []
+    pods: list[Pod] = json.loads(found)["items"]
+    return pods
 
 
-def _row(home: Home, pod: dict[str, dict[str, str | list[dict[str, bool]]]]) -> Row:
+def stuck(pod: Pod) -> str:
+    """What keeps a pod from running, as the cluster says it; '' when nothing does."""
+    status = pod["status"]
+    waiting = [one["state"].get("waiting") for one in status.get("containerStatuses", [])]
+    placed = [one for one in status.get("conditions", []) if one.get("reason") == "Unschedulable"]
+    for said in filter(None, (*placed, *waiting)):
+        return f"{pod['metadata']['name']}: {said['reason']}: {said.get('message', '')[:160]}".rstrip(": ")
+    return ""
+
+
+def _row(home: Home, pod: Pod) -> Row:
     name, containers = pod["metadata"]["name"], pod["status"].get("containerStatuses", [])
-    ready = bool(containers) and all(isinstance(one, dict) and one["ready"] for one in containers)
+    ready = bool(containers) and all(one["ready"] for one in containers)
     log = home.logs / "pods" / f"{manifests.NAMESPACE}_{name}_{pod['metadata']['uid']}"
     since = str(pod["status"].get("startTime", ""))
     return Row(part=str(name), state="running" if ready else "not ready", pid=0, since=since, log=str(log))
@@ -142,8 +157,9 @@ def _wait(c: Context, home: Home) -> None:
         Retrying(retry=retry_if_result(bool), stop=stop_after_delay(READY_SECONDS), wait=wait_fixed(0.5))(unready)
     except RetryError:
         absent = ", ".join(missing(c, home)) or "an address on this machine"
-        text = f"{STEP}: not ready after {READY_SECONDS:g} s: {absent}"
-        raise Stop(text, Code.COULD_NOT_RUN, "./inv lab.up --observe") from None
+        first = f"{STEP}: not ready after {READY_SECONDS:g} s: {absent}"
+        reasons = filter(None, map(stuck, _pods(c, home)))
+        raise Stop("\n".join([first, *reasons]), Code.COULD_NOT_RUN, "./inv lab.up --observe") from None
     # Charts leave out what the cluster does not know, and it knows more now.
     again = ("--all", "--overwrite", "argocd.argoproj.io/refresh=normal")
     _kubectl(c, home, "--namespace=argocd", "annotate", "applications", *again)

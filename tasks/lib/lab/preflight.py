@@ -38,7 +38,9 @@ def check(home: Home, missing: Iterable[str]) -> None:
     wanted = set(missing)
     if not sys.platform.startswith("linux"):
         raise Stop(
-            f"The lab needs Linux, this is {sys.platform}; name a cluster in environment.yaml", Code.COULD_NOT_RUN
+            f"The lab needs Linux, this is {sys.platform}; name a cluster in environment.yaml",
+            Code.COULD_NOT_RUN,
+            "./inv deploy --env staging, when its cluster is named",
         )
     if os.geteuid() != 0:
         raise Stop(
@@ -58,7 +60,7 @@ def check(home: Home, missing: Iterable[str]) -> None:
     available = available_memory(MEMORY.read_text())
     if available < LEAST_MEMORY:
         text = f"The lab needs {LEAST_MEMORY // GIB} GB of memory, {available / GIB:.1f} GB are available"
-        raise Stop(text, Code.COULD_NOT_RUN)
+        raise Stop(text, Code.COULD_NOT_RUN, "ps -eo rss,pid,comm --sort=-rss | head")
 
 
 def _check_port(part: str, address: str, port: int) -> None:

@@ -81,7 +81,7 @@ def known_address(env: Environment, given: str = "") -> str:
     except ValidationError as error:
         # Not quoted: an address that is refused may have a password in it.
         sentence = "that is no address of a Prometheus; one is http://127.0.0.1:9090, without a login"
-        raise Stop(sentence, Code.USAGE) from error
+        raise Stop(sentence, Code.USAGE, "./inv observe.snapshot --help") from error
     if not found and env.cluster.kind == "lab":
         found = observing.prometheus() or ""
     return found.rstrip("/")
