@@ -82,6 +82,7 @@ def test_a_repository_with_other_rules_is_corrected(place: ecr.Place) -> None:
     assert made.scanning.scan_on_push
 
 
+@pytest.mark.slow
 def test_latest_can_move_where_terraform_made_every_tag_immutable(place: ecr.Place) -> None:
     with pytest.raises(Stop, match="has no repository"):
         ecr.let_latest_move(place)

@@ -62,6 +62,7 @@ def test_a_plan_of_another_commit_is_refused(world: World) -> None:
     assert "is of commit" in stop.sentence
 
 
+@pytest.mark.slow
 def test_the_tags_name_the_commit_that_last_changed_the_infrastructure(world: World) -> None:
     """Else every commit of the service would plan a new tag for everything that there is."""
 

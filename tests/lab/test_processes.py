@@ -88,6 +88,7 @@ def test_a_part_that_dies_is_named_with_the_end_of_its_log(home: Home) -> None:
     assert stop.value.code == Code.COULD_NOT_RUN
 
 
+@pytest.mark.slow
 def test_a_part_that_never_answers_ends_at_its_deadline(home: Home) -> None:
     mute = part("exec sleep 60", ready=False, deadline=0.5)
     processes.start(home, mute, [])

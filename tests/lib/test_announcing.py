@@ -55,12 +55,14 @@ def test_what_landed_is_told_once_and_what_was_not_done_never(c: Context, world:
     assert channel.titles() == [f"local: arrived {sha[:12]}"]
 
 
+@pytest.mark.slow
 def test_a_channel_that_fails_once_is_asked_again(channel: Slack) -> None:
     channel.refused = 1
     announcing.tell(Event(environment="local", action=Action.FREEZE))
     assert channel.titles() == ["local: freeze"]
 
 
+@pytest.mark.slow
 def test_a_channel_that_is_down_is_said_without_its_address_and_nothing_else_suffers(
     c: Context, world: World, channel: Slack, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -80,6 +82,7 @@ def test_without_a_webhook_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     announcing.tell(Event(environment="local", action=Action.FREEZE))
 
 
+@pytest.mark.slow
 def test_a_redirect_is_no_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     import requests
 

@@ -38,6 +38,7 @@ def busy_workers(server: Server) -> int:
     return len(list(server.metrics_folder.glob("counter_*.db"))) - 1
 
 
+@pytest.mark.slow
 def test_sums_are_right_whichever_worker_answers(start: Start) -> None:
     server = start(SLIPWAY_WORKERS="3")
     with ThreadPoolExecutor(12) as pool:
@@ -85,6 +86,7 @@ def test_reload_keeps_the_counts_and_a_new_start_does_not(start: Start) -> None:
     assert total(again, endpoint="/api/time") == 0
 
 
+@pytest.mark.slow
 def test_hostile_requests_do_not_grow_the_label_set(start: Start) -> None:
     server = start()
     before = {tuple(sorted(s.labels.items())) for s in samples(server)}

@@ -143,6 +143,7 @@ def test_metrics_agree_with_prometheus(sending: Server, collector: Collector) ->
     assert 'app_requests_total{endpoint="/api/time",method="GET",status="200"} 20.0' in text
 
 
+@pytest.mark.slow
 def test_a_collector_may_ask_for_differences(start: Start, collector: Collector) -> None:
     server = start(
         SLIPWAY_WORKERS="1",
@@ -272,6 +273,7 @@ def test_probes_are_not_traced(sending: Server, collector: Collector) -> None:
     assert {span.name for _, span in collector.spans} == {"GET /"}
 
 
+@pytest.mark.slow
 def test_the_last_requests_before_a_stop_are_sent(start: Start, collector: Collector) -> None:
     server = start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, SLIPWAY_LAME_DUCK_SECONDS="0")
     server.get("/api/time?zone=UTC", SAMPLED)
@@ -357,6 +359,7 @@ print(len({one[0] for one in asked}), len({one[1] for one in asked}), sorted({st
 """
 
 
+@pytest.mark.slow
 def test_a_request_beyond_the_limit_has_the_span_that_the_sdk_would_have_made(tmp_path: Path) -> None:
     def spans(asked: int, **variables: str) -> str:
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SERVICE), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}

@@ -46,6 +46,7 @@ def test_readiness_is_false_while_requests_are_still_answered(start: Start) -> N
     assert server.process.wait(10) == 0
 
 
+@pytest.mark.slow
 def test_without_a_lame_duck_time_new_connections_end_at_once(start: Start) -> None:
     server = start(SLIPWAY_LAME_DUCK_SECONDS="0")
     server.terminate()
@@ -55,6 +56,7 @@ def test_without_a_lame_duck_time_new_connections_end_at_once(start: Start) -> N
     assert server.process.wait(10) == 0
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_the_lame_duck_time(start: Start) -> None:
     server = start(SLIPWAY_LAME_DUCK_SECONDS="60")
     server.terminate()
@@ -113,6 +115,7 @@ def test_kept_connections_are_told_to_leave_and_lose_nothing(start: Start) -> No
     assert "Traceback" not in (server.folder / "log").read_text()
 
 
+@pytest.mark.slow
 def test_interrupt_stops_without_waiting(start: Start) -> None:
     server = start(SLIPWAY_LAME_DUCK_SECONDS="60")
     server.process.send_signal(signal.SIGINT)
