@@ -38,3 +38,15 @@ def exclusive(path: Path, waiting_for: str, timeout: float = 1800.0) -> Iterator
                     ) from None
                 time.sleep(0.2)
         yield
+
+
+def held(path: Path) -> bool:
+    """Whether a process holds the lock file `path` at this moment."""
+    if not path.exists():
+        return False
+    with path.open("a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -63,3 +63,13 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
         process.wait(timeout=10)
         with locks.exclusive(lock, "work", timeout=5):
             pass
+
+
+def test_a_lock_is_held_only_while_its_holder_lives(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    assert not locks.held(lock)
+    with holder(lock, 60):
+        assert locks.held(lock)
+    assert not locks.held(lock)
+    with locks.exclusive(lock, "work"):
+        assert locks.held(lock)

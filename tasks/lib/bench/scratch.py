@@ -19,7 +19,7 @@ from pathlib import Path
 from invoke.context import Context
 from invoke.runners import Result
 
-from tasks.lib import build, git, paths, tools
+from tasks.lib import build, git, locks, paths, tools
 from tasks.lib.lab import Lab, find
 from tasks.lib.runner import run
 from tasks.lib.settings import SERVICE
@@ -115,12 +115,20 @@ def scratch(
 ) -> Iterator[Scratch]:
     """A checkout of the working tree as it is now, with one environment `prefix-<random>`; all of it is removed after.
 
-    values: the environment's own chart values. settings: of its environment.yaml, on top of ENVIRONMENT.
+    What others left that were killed is removed before. prefix: one that bench.orphans knows. values: the environment's
+    own chart values. settings: of its environment.yaml, on top of ENVIRONMENT.
     """
-    with tempfile.TemporaryDirectory(prefix=f"slipway-{prefix}-") as place:
+    from tasks.lib.bench import orphans
+
+    env = f"{prefix}-{secrets.token_hex(2)}"
+    with (
+        locks.exclusive(orphans.lock(lab, env), f"the checkout of {env}"),
+        tempfile.TemporaryDirectory(prefix=f"slipway-{prefix}-") as place,
+    ):
         folder = Path(place) / "checkout"
         git.ask(c, "clone", "--quiet", "--shared", "--no-checkout", str(paths.ROOT), str(folder))
-        made = Scratch(c, folder, f"{prefix}-{secrets.token_hex(2)}", lab)
+        made = Scratch(c, folder, env, lab)
+        orphans.sweep(made)
         made.git("checkout", "--quiet", "-B", "main", build.snapshot(c))
         made.commit(environment(made.env, {**ENVIRONMENT, **settings}, values), f"add environment {made.env}")
         try:
