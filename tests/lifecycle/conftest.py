@@ -9,7 +9,7 @@ import pytest
 from invoke.context import Context
 
 from tasks.lib import lab
-from tasks.lib.bench.scratch import ENVIRONMENT, environment, scratch
+from tasks.lib.bench.scratch import ENVIRONMENT, SMALL, environment, scratch
 from tests.lifecycle.world import World
 
 # As `local` has it: without lab.up --observe nothing is sent.
@@ -42,7 +42,7 @@ def world(outside_ci: None) -> Iterator[World]:
             "ask": True,
             "allow_dirty": False,
         }
-        first = {**environment(f"{user.env}-first"), **environment(f"{user.env}-foreign", foreign)}
+        first = {**environment(f"{user.env}-first"), **environment(f"{user.env}-foreign", foreign, SMALL)}
         made = World(user, {"a": user.commit(first, "add two more environments")})
         words = [word for task in ("scan", "build", "deploy") for word in (task, "--env", user.env)]
         user.inv(*words)

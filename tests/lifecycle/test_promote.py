@@ -14,7 +14,7 @@ import pytest
 from invoke.runners import Result
 
 from tasks.lib import rehearsal
-from tasks.lib.bench.scratch import environment
+from tasks.lib.bench.scratch import SMALL, environment
 from tests.lifecycle.world import SERVICE, TEXT, World, swap
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -52,9 +52,9 @@ class Rehearsal:
 def pairs(world: World) -> Iterator[list[Rehearsal]]:
     """Two ways of two environments each, so that no test finds what the other one left; one release knows them all."""
     a, b, third, fourth = names = [f"{world.env}-{name}" for name in ("before", "next", "third", FAILS_IN)]
-    files = {**environment(a, ELSEWHERE), **environment(third, ELSEWHERE)}
-    files |= environment(b, {**ELSEWHERE, "promotion": {"from": a, "soak": f"{SOAK}s"}})
-    files |= environment(fourth, {**ELSEWHERE, "promotion": {"from": third, "soak": f"{SHORT_SOAK}s"}})
+    files = {**environment(a, ELSEWHERE, SMALL), **environment(third, ELSEWHERE, SMALL)}
+    files |= environment(b, {**ELSEWHERE, "promotion": {"from": a, "soak": f"{SOAK}s"}}, SMALL)
+    files |= environment(fourth, {**ELSEWHERE, "promotion": {"from": third, "soak": f"{SHORT_SOAK}s"}}, SMALL)
     try:
         sha = world.scratch.commit(files, "add environments of elsewhere", world.sha("a"))
         world.scratch.inv("lab.up", "--rehearse", ",".join(names))

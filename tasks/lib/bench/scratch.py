@@ -33,6 +33,8 @@ ENVIRONMENT = {
     "gates": {"allow_snapshot": True, "max_database_age_days": 3650, "required_coverage": ["pip"]},
     "smoke": {"attempts": 2},
 }
+# Values of a further environment beside the first: many at once ask for more processor time than two cores have.
+SMALL = {"autoscaling": {"maxReplicas": 2}, "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}}}
 NOTHING = {"revision": "", "repository": "", "tag": "", "digest": ""}
 Edit = str | Callable[[str], str]
 
