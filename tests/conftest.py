@@ -14,6 +14,7 @@ import pytest
 from invoke.context import Context
 from xdist.scheduler import LoadScopeScheduling
 
+from tasks import ns
 from tasks.lib import quality
 
 # A GitLab job as a test sees it; real ones set some hundred more.
@@ -59,8 +60,9 @@ def gitlab(outside_any_pipeline: None, monkeypatch: pytest.MonkeyPatch) -> Mappi
 
 @pytest.fixture
 def c() -> Context:
-    """A context whose programs get no standard input: pytest's own cannot be read."""
+    """A context as tasks have it, whose programs get no standard input: pytest's own cannot be read."""
     context = Context()
+    context.config.load_collection(ns.configuration())
     context.config.run.in_stream = False
     return context
 

@@ -1,7 +1,8 @@
-"""How a task waits for a program: woken by its end."""
+"""How a task waits for a program: woken by its end, and until its deadline also for what the program began."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 
@@ -27,3 +28,19 @@ class Woken(Local):
                 end.poll(MILLISECONDS)
         finally:
             os.close(ended)
+
+    def kill(self) -> None:
+        """Ends the program and all that it began, at its deadline.
+
+        Invoke's own ends the program alone: what it began, such as the helper that asks a silent Git server, holds
+        its output open, and the wait goes on for as long as that lives.
+        """
+        import psutil
+
+        begun: list[psutil.Process] = []
+        with contextlib.suppress(psutil.Error):
+            begun = psutil.Process(self.get_pid()).children(recursive=True)
+        super().kill()
+        for process in begun:
+            with contextlib.suppress(psutil.Error):
+                process.kill()

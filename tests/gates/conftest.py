@@ -27,11 +27,6 @@ def programs() -> dict[str, Path]:
 
 
 @pytest.fixture
-def c() -> Context:
-    return Context()
-
-
-@pytest.fixture
 def env() -> Environment:
     return settings.load("local")
 

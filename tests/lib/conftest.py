@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from invoke.context import Context
 
 from tasks.lib import paths
 from tasks.lib.settings import Environment, LabCluster
@@ -48,13 +47,6 @@ class World:
             branch="main",
             publishes=publishes,
         )
-
-
-@pytest.fixture
-def c() -> Context:
-    context = Context()
-    context.config.run.in_stream = False
-    return context
 
 
 @pytest.fixture

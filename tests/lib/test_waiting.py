@@ -1,15 +1,17 @@
-"""What ends a wait: the program's end, at once, and a reader that died."""
+"""What ends a wait: the program's end, at once, a reader that died, and the deadline, with all that was begun."""
 
 from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from invoke.config import Config
 from invoke.context import Context
-from invoke.exceptions import ThreadException
+from invoke.exceptions import CommandTimedOut, ThreadException
 
 from tasks import ns
 from tasks.lib.waiting import Woken
@@ -53,3 +55,15 @@ def test_a_reader_that_died_is_noticed(c: Context, monkeypatch: pytest.MonkeyPat
     with pytest.raises(ThreadException):
         c.run("sleep 20 2>/dev/null")
     assert time.monotonic() - began < 15
+
+
+@pytest.mark.slow
+def test_the_deadline_ends_also_what_the_program_began(c: Context, tmp_path: Path) -> None:
+    """A child holds the output open: where the program alone is ended, the wait takes as long as the child."""
+    began = time.monotonic()
+    with pytest.raises(CommandTimedOut):
+        c.run(f"sh -c 'sleep 20 & echo $! >{tmp_path}/pid; wait'; true", timeout=0.5)
+    assert time.monotonic() - began < 15
+    child = int((tmp_path / "pid").read_text())
+    # Where nobody collects what lost its parent, the entry of an ended process stays.
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
