@@ -62,18 +62,15 @@ Check = Callable[[], Report]
 Use = Callable[[str, str], None]
 pytestmark = pytest.mark.usefixtures("programs")
 
-# Gate, scanner, and seconds after which it is in the middle of its work.
 SCANNERS = [
-    ("secrets", "trufflehog", 0.3),
-    ("deps", "safety", 0.2),
-    ("config", "trivy", 0.1),
-    ("code", "bandit", 0.05),
-    ("code", "shellcheck", 0.0),
-    ("image", "trivy", 0.05),
+    ("secrets", "trufflehog"),
+    ("deps", "safety"),
+    ("config", "trivy"),
+    ("code", "bandit"),
+    ("code", "shellcheck"),
+    ("image", "trivy"),
 ]
-each_scanner = pytest.mark.parametrize(
-    ("gate", "scanner", "seconds"), SCANNERS, ids=[f"{g}-{s}" for g, s, _ in SCANNERS]
-)
+each_scanner = pytest.mark.parametrize(("gate", "scanner"), SCANNERS, ids=["-".join(both) for both in SCANNERS])
 each_gate = pytest.mark.parametrize("gate", ["secrets", "deps", "config", "code", "image"])
 MODULES = {"secrets": secrets_gate, "deps": deps_gate, "config": trivy, "code": code_gate, "image": trivy}
 
@@ -108,9 +105,7 @@ def test_without_a_fault_each_gate_finds_something(check: Check) -> None:
 
 @each_scanner
 @pytest.mark.slow
-def test_scanner_that_is_missing(
-    check: Check, scanner: str, seconds: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_scanner_that_is_missing(check: Check, scanner: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     known = tools.path
     monkeypatch.setattr(tools, "path", lambda c, name: tmp_path / scanner if name == scanner else known(c, name))
     could_not_run(check(), "not found", "No such file")
@@ -118,10 +113,18 @@ def test_scanner_that_is_missing(
 
 @each_scanner
 @pytest.mark.slow
-def test_scanner_that_is_killed_in_the_middle(
-    check: Check, scanner: str, seconds: float, use: Use, programs: dict[str, Path]
-) -> None:
-    use(scanner, f'{programs[scanner]} "$@" &\nsleep {seconds}\nkill -9 $!\nwait $!')
+def test_scanner_that_is_killed_in_the_middle(check: Check, scanner: str, use: Use, programs: dict[str, Path]) -> None:
+    # On a busy machine one that is killed late may have ended: then again, and sooner.
+    use(
+        scanner,
+        f"""[ "$1" = --version ] && exec {programs[scanner]} "$@"
+        for pause in 0.2 0.05 0.01 0; do
+            {programs[scanner]} "$@" & sleep $pause
+            kill -9 $!; wait $!
+            code=$?
+            [ $code -ne 137 ] || exit $code
+        done""",
+    )
     could_not_run(check(), "was killed (signal 9)")
 
 
@@ -131,21 +134,18 @@ def test_scanner_that_is_too_slow(
     check: Check,
     gate: str,
     scanner: str,
-    seconds: float,
     use: Use,
     programs: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(MODULES[gate], "SECONDS", 0.02)
-    use(scanner, f'[ "$1" = --version ] || sleep 0.1\nexec {programs[scanner]} "$@"')
+    use(scanner, f'[ "$1" = --version ] || sleep 20\nexec {programs[scanner]} "$@"')
     could_not_run(check(), "within 0.02 s")
 
 
 @pytest.mark.slow
 @each_scanner
-def test_scanner_whose_output_is_cut_short(
-    check: Check, scanner: str, seconds: float, use: Use, programs: dict[str, Path]
-) -> None:
+def test_scanner_whose_output_is_cut_short(check: Check, scanner: str, use: Use, programs: dict[str, Path]) -> None:
     real = f'{programs[scanner]} "$@"'
     if scanner == "trivy":  # writes a file, which is named last
         use(scanner, f'{real} || exit\nfor last; do :; done\ntruncate --size=200 "$last"')
@@ -164,9 +164,7 @@ BLIND = {
 
 @pytest.mark.slow
 @each_scanner
-def test_scanner_that_sees_nothing(
-    check: Check, scanner: str, seconds: float, use: Use, programs: dict[str, Path]
-) -> None:
+def test_scanner_that_sees_nothing(check: Check, scanner: str, use: Use, programs: dict[str, Path]) -> None:
     if scanner == "safety":
         pytest.skip("has no such switch; test_deps takes the entries out of its database")
     use(scanner, f"exec {programs[scanner]} {BLIND[scanner]}")
