@@ -81,6 +81,9 @@ class Clone:
 
     def _run(self, argv: list[str], timeout: float, **variables: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "SLIPWAY_VENV": sys.prefix, "MYPY_CACHE_DIR": str(paths.ROOT / ".mypy_cache"), **variables}
+        # Node talks to its shells through sockets. Bash takes that for a remote login and reads ~/.bashrc, which adds
+        # variables to a job, unless it knows that a shell is around it.
+        env["SHLVL"] = "1"
         env = {name: value for name, value in env.items() if not name.startswith("PYTEST")}
         return subprocess.run(
             argv, cwd=self.folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
