@@ -86,21 +86,7 @@ def install(c: Context, target: Target, cluster: Cluster) -> bool:
     """
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-    try:
-        return Retrying(
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_random_exponential(multiplier=0.2, max=5),
-            retry=retry_if_exception_type(Changed),
-            reraise=True,
-        )(_install, c, target, cluster)
-    except Changed as error:
-        said = f"install the ApplicationSet: others changed it {ATTEMPTS} times meanwhile"
-        raise Stop(said, Code.COULD_NOT_RUN, f"./inv gitops.install --env {target.env.name}") from error
-
-
-def _install(c: Context, target: Target, cluster: Cluster) -> bool:
-    there = cluster.argo("applicationsets", NAME)
-    wanted = manifests(target, _listed(target, there))
+    there, wanted = _look(target, cluster)
     if _current(cluster, there, wanted):
         return False
     if not _has_argocd(cluster):
@@ -110,11 +96,33 @@ def _install(c: Context, target: Target, cluster: Cluster) -> bool:
         from tasks.lib import argocd_install
 
         argocd_install.install(c, kube.kubeconfig(target), target.context, None)
-    with terminal.step("Install project and ApplicationSet"):
-        # The API server refuses the change of any other version than the one that was looked at.
-        wanted[1]["metadata"]["resourceVersion"] = (there or _begin(cluster))["metadata"]["resourceVersion"]
-        _apply(c, target, wanted)
+    changing = Retrying(
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.2, max=5),
+        retry=retry_if_exception_type(Changed),
+        reraise=True,
+    )
+    try:
+        with terminal.step("Install project and ApplicationSet"):
+            changing(_change, c, target, cluster)
+    except Changed as error:
+        said = f"install the ApplicationSet: others changed it {ATTEMPTS} times meanwhile"
+        raise Stop(said, Code.COULD_NOT_RUN, f"./inv gitops.install --env {target.env.name}") from error
     return True
+
+
+def _look(target: Target, cluster: Cluster) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """The ApplicationSet that is there, and the project and ApplicationSet that are to be."""
+    there = cluster.argo("applicationsets", NAME)
+    return there, manifests(target, _listed(target, there))
+
+
+def _change(c: Context, target: Target, cluster: Cluster) -> None:
+    """Looks, and applies. Raises Changed when the ApplicationSet became another one in between."""
+    there, wanted = _look(target, cluster)
+    # The API server refuses the change of any other version than the one that was looked at.
+    wanted[1]["metadata"]["resourceVersion"] = (there or _begin(cluster))["metadata"]["resourceVersion"]
+    _apply(c, target, wanted)
 
 
 def _begin(cluster: Cluster) -> dict[str, Any]:
